@@ -1,0 +1,1 @@
+//! The attribute macros of `axum-caching`, which re-exports them. There are none yet.

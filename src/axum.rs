@@ -1,0 +1,23 @@
+//! What axum adds: a policy as a part of a response, and the path that a nested router does not see.
+
+use axum::{
+    extract::OriginalUri,
+    response::{IntoResponseParts, ResponseParts},
+};
+use http::{Extensions, Uri};
+
+use crate::policy::CachePolicy;
+
+impl IntoResponseParts for CachePolicy {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Self::Error> {
+        response.extensions_mut().insert(self);
+        Ok(response)
+    }
+}
+
+/// The target as it was on the wire, if a router has stripped a part of it.
+pub(crate) fn original_uri(extensions: &Extensions) -> Option<&Uri> {
+    extensions.get::<OriginalUri>().map(|original| &original.0)
+}

@@ -1,0 +1,346 @@
+//! The in-process backend: a weighted, scan-resistant table, bounded by bytes and by entries.
+
+mod entry;
+mod sweep;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use quick_cache::{
+    OptionsBuilder,
+    sync::{Cache as Table, EntryAction, EntryResult},
+};
+
+use self::{
+    entry::{Entry, Key, Pins, Recorder, Weigher},
+    sweep::Sweeper,
+};
+use super::{Backend, BackendFuture};
+use crate::{
+    clock::Clock,
+    error::{Error, ErrorKind, Result},
+    ttl::deadline,
+    value::Value,
+};
+
+/// The share of the table for entries that are asked for again; the rest is a trial period.
+const HOT_PERCENT: u64 = 97;
+
+/// Up to 64 MiB and 10 000 entries in this process, whichever is reached first.
+///
+/// Values stay live: a hit is one lookup and a reference count. An entry counts as what it weighs in memory, or as
+/// `max_bytes / max_entries` if that is more, so one budget bounds both. When it is used up, entries that are not
+/// asked for go first (S3-FIFO, which keeps more of a skewed load than LRU). Expired entries are absent at once,
+/// and their memory is given back a few at each store. There is no background task, so a backend can be a `static`.
+///
+/// Integers (what [`increment`](Backend::increment) counts in) are not evicted, up to 10 000 of them.
+///
+/// Clones share the data. Make one [`Cache`](crate::Cache) of a backend and clone that: two caches over one backend
+/// do not know of each other's fills and purges.
+///
+/// # Examples
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use axum_caching::{Cache, MemoryBackend, Ttl};
+///
+/// let backend = MemoryBackend::builder().max_bytes(16 << 20).max_entries(1_000).build();
+/// let cache = Cache::new(backend.clone());
+/// cache.set("answer", &42, Ttl::Default).await?;
+/// assert_eq!(backend.entries(), 1);
+/// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+#[doc(alias = "SimpleCache")]
+pub struct MemoryBackend(Arc<Inner>);
+
+struct Inner {
+    table: Table<Key, Entry, Weigher, foldhash::quality::RandomState, Recorder>,
+    clock: Clock,
+    sweeper: Sweeper,
+    pins: Pins,
+    evictions: Arc<AtomicU64>,
+    max_bytes: u64,
+    /// What an entry counts as at least.
+    floor: u64,
+    /// What an entry may weigh at most: what one shard takes.
+    largest: u64,
+}
+
+/// Settings of a [`MemoryBackend`].
+///
+/// # Examples
+///
+/// ```
+/// use axum_caching::MemoryBackend;
+///
+/// let backend = MemoryBackend::builder().max_bytes(256 << 20).build();
+/// assert_eq!(backend.max_bytes(), 256 << 20);
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "call `build`"]
+pub struct MemoryBackendBuilder {
+    max_bytes: usize,
+    max_entries: usize,
+    clock: Clock,
+}
+
+impl MemoryBackendBuilder {
+    /// The memory that entries may take, keys and bookkeeping included. 64 MiB by default.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How many entries are kept. 10 000 by default.
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = entries;
+        self
+    }
+
+    /// The clock that expiry goes by; the clock of the machine by default.
+    ///
+    /// A test gives the backend and the cache the same one.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The backend. A bound of 0 counts as 1.
+    pub fn build(self) -> MemoryBackend {
+        let max_bytes = self.max_bytes.max(1) as u64;
+        let max_entries = self.max_entries.max(1) as u64;
+        let evictions = Arc::new(AtomicU64::new(0));
+        let options = OptionsBuilder::new()
+            .shards(shards(max_bytes))
+            .estimated_items_capacity(self.max_entries.max(1))
+            .weight_capacity(max_bytes)
+            .hot_allocation(HOT_PERCENT as f64 / 100.0)
+            .build()
+            .expect("all options that have to be given are given");
+        let recorder = Recorder::new(Arc::clone(&evictions));
+        let table = Table::with_options(options, Weigher, foldhash::quality::RandomState::default(), recorder);
+        // The table refuses what is heavier than the part of a shard that it keeps for hot entries.
+        let largest = table.shard_capacity() / 100 * HOT_PERCENT;
+        MemoryBackend(Arc::new(Inner {
+            sweeper: Sweeper::new(self.max_entries.max(1)),
+            pins: Pins::default(),
+            floor: (max_bytes / max_entries).clamp(1, largest.max(1)),
+            clock: self.clock,
+            table,
+            evictions,
+            max_bytes,
+            largest,
+        }))
+    }
+}
+
+/// As many shards as leave each 4 MiB, so that large bodies fit, and 64 at the most.
+fn shards(max_bytes: u64) -> usize {
+    let fitting = (max_bytes / (4 << 20)).clamp(1, 64);
+    1 << fitting.ilog2()
+}
+
+impl Default for MemoryBackend {
+    /// 64 MiB, 10 000 entries, the clock of the machine.
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl MemoryBackend {
+    /// Starts from the defaults: 64 MiB, 10 000 entries, the clock of the machine.
+    pub fn builder() -> MemoryBackendBuilder {
+        MemoryBackendBuilder { max_bytes: 64 << 20, max_entries: 10_000, clock: Clock::system() }
+    }
+
+    /// How many entries are kept now, those that expired and were not swept yet included.
+    pub fn entries(&self) -> usize {
+        self.0.table.len()
+    }
+
+    /// What the entries count as now, in bytes; never more than [`max_bytes`](MemoryBackend::max_bytes).
+    pub fn weight(&self) -> u64 {
+        self.0.table.weight()
+    }
+
+    /// The bound that [`weight`](MemoryBackend::weight) keeps to.
+    pub fn max_bytes(&self) -> u64 {
+        self.0.max_bytes
+    }
+
+    /// What one entry may weigh: the share of one shard. More is [`ErrorKind::TooLarge`].
+    ///
+    /// ```
+    /// use axum_caching::MemoryBackend;
+    ///
+    /// assert!(MemoryBackend::default().max_entry_bytes() > 3 << 20);
+    /// ```
+    pub fn max_entry_bytes(&self) -> u64 {
+        self.0.largest
+    }
+
+    /// How many entries had to make room for others, ever.
+    pub fn evictions(&self) -> u64 {
+        self.0.evictions.load(Ordering::Relaxed)
+    }
+
+    fn lookup(&self, key: &str) -> Option<Value> {
+        let inner = &*self.0;
+        let entry = inner.table.get(key)?;
+        let now = inner.clock.now();
+        if entry.expires > now {
+            return Some(entry.value);
+        }
+        inner.table.remove_if(key, |entry| entry.expires <= now);
+        None
+    }
+
+    fn entry(&self, key: &str, value: Value, ttl: Option<Duration>) -> Result<(Key, Entry)> {
+        let inner = &*self.0;
+        let key = Key::from(key);
+        let pin = value.is_counter().then(|| inner.pins.pin()).flatten();
+        let bytes = entry::weigh(&key, &value);
+        if bytes > inner.largest {
+            return Err(Error::message(
+                ErrorKind::TooLarge,
+                format!(
+                    "an entry of {bytes} bytes, and this MemoryBackend takes {} at most; \
+                     see MemoryBackend::builder().max_bytes",
+                    inner.largest
+                ),
+            ));
+        }
+        let weight = if pin.is_some() { bytes } else { bytes.max(inner.floor) };
+        let expires = deadline(inner.clock.now(), ttl);
+        Ok((key, Entry { value, expires, weight, pin }))
+    }
+
+    fn insert(&self, key: &str, value: Value, ttl: Option<Duration>) -> Result<()> {
+        let (key, entry) = self.entry(key, value, ttl)?;
+        self.sweep(&key, entry.expires);
+        self.0.table.insert(key, entry);
+        Ok(())
+    }
+
+    fn insert_if_absent(&self, key: &str, value: Value, ttl: Option<Duration>) -> Result<bool> {
+        let (key, entry) = self.entry(key, value, ttl)?;
+        let now = self.0.clock.now();
+        let occupied = |_: &Key, old: &mut Entry| {
+            if old.expires > now { EntryAction::Retain(()) } else { EntryAction::ReplaceWithGuard }
+        };
+        match self.0.table.entry(&key, None, occupied) {
+            EntryResult::Vacant(guard) | EntryResult::Replaced(guard, _) => {
+                self.sweep(&key, entry.expires);
+                // An error says that somebody cleared or set the key meanwhile, and so came later than this.
+                let _ = guard.insert(entry);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn add_to(&self, key: &str, by: i64) -> Result<i64> {
+        let inner = &*self.0;
+        let (key, fresh) = self.entry(key, Value::integer(by), None)?;
+        let now = inner.clock.now();
+        let occupied = |_: &Key, entry: &mut Entry| {
+            if entry.expires <= now {
+                return EntryAction::ReplaceWithGuard;
+            }
+            EntryAction::Retain(entry.add(by))
+        };
+        match inner.table.entry(&key, None, occupied) {
+            EntryResult::Retained(sum) => sum,
+            EntryResult::Vacant(guard) | EntryResult::Replaced(guard, _) => {
+                let _ = guard.insert(fresh);
+                Ok(by)
+            }
+            EntryResult::Removed(..) | EntryResult::Timeout => Ok(by),
+        }
+    }
+
+    fn remove(&self, key: &str) -> bool {
+        let removed = self.0.table.remove(key);
+        removed.is_some_and(|(_, entry)| entry.expires > self.0.clock.now())
+    }
+
+    /// Gives back the memory of a few entries that expired.
+    fn sweep(&self, key: &Key, expires: u64) {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        inner.sweeper.step(key, expires, now, |key| {
+            inner.table.remove_if(key, |entry| entry.expires <= now);
+            inner.table.contains_key(key)
+        });
+    }
+}
+
+impl Backend for MemoryBackend {
+    fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {
+        Some(Ok(self.lookup(key)))
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        BackendFuture::ready(Ok(self.lookup(key)))
+    }
+
+    fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+        BackendFuture::ready(self.insert(key, value, ttl))
+    }
+
+    fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {
+        BackendFuture::ready(self.insert_if_absent(key, value, ttl))
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
+        BackendFuture::ready(Ok(self.remove(key)))
+    }
+
+    fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64> {
+        BackendFuture::ready(self.add_to(key, by))
+    }
+
+    fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> {
+        if prefix.is_empty() {
+            self.0.table.clear();
+        } else {
+            self.0.table.retain(|key, _| !key.starts_with(prefix));
+        }
+        BackendFuture::ready(Ok(()))
+    }
+
+    fn has<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
+        let now = self.0.clock.now();
+        BackendFuture::ready(Ok(self.0.table.peek(key).is_some_and(|entry| entry.expires > now)))
+    }
+
+    fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
+        BackendFuture::ready(Ok(keys.iter().map(|key| self.lookup(key)).collect()))
+    }
+
+    fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+        let mut entries = entries.iter();
+        BackendFuture::ready(entries.try_for_each(|(key, value)| self.insert(key, value.clone(), ttl)))
+    }
+
+    fn delete_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, usize> {
+        BackendFuture::ready(Ok(keys.iter().filter(|key| self.remove(key)).count()))
+    }
+}
+
+impl fmt::Debug for MemoryBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBackend")
+            .field("entries", &self.entries())
+            .field("weight", &self.weight())
+            .field("max_bytes", &self.max_bytes())
+            .finish_non_exhaustive()
+    }
+}

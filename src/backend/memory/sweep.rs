@@ -1,0 +1,42 @@
+use std::{collections::VecDeque, sync::Mutex};
+
+use super::entry::Key;
+
+/// How many keys are looked at in one step.
+const STEP: usize = 4;
+
+/// Finds entries that expired, a few at each store, so that there need be no background task.
+///
+/// A queue of keys in the order they were stored. It is an aid and no index: it is bounded, and a key that it does
+/// not hold is found by the next read or goes by eviction.
+pub(super) struct Sweeper {
+    queue: Mutex<VecDeque<(u64, Key)>>,
+    bound: usize,
+}
+
+impl Sweeper {
+    pub(super) fn new(bound: usize) -> Self {
+        Self { queue: Mutex::new(VecDeque::new()), bound }
+    }
+
+    /// Notes a key, and has a few others looked at. `remove` drops a key that expired, and says whether an entry is
+    /// still there under it.
+    pub(super) fn step(&self, key: &Key, expires: u64, now: u64, remove: impl Fn(&Key) -> bool) {
+        // Whoever finds it locked leaves the work to the one who holds it.
+        let Ok(mut queue) = self.queue.try_lock() else { return };
+        for _ in 0..STEP {
+            let Some((until, oldest)) = queue.pop_front() else { break };
+            let alive = remove(&oldest);
+            if alive && queue.len() < self.bound {
+                queue.push_back((until, oldest));
+            }
+            if until > now && alive {
+                break;
+            }
+        }
+        // An entry without an end is only ever removed by name or by eviction.
+        if expires != u64::MAX && queue.len() < self.bound {
+            queue.push_back((expires, key.clone()));
+        }
+    }
+}

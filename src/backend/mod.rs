@@ -1,0 +1,212 @@
+//! Where entries are kept.
+//!
+//! A [`Backend`] is a key-value store with expiry. It knows nothing of HTTP, of freshness or of purges, so one is
+//! a hundred lines; `examples/own_backend.rs` is one.
+
+mod future;
+#[cfg(feature = "memory")]
+mod memory;
+mod null;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use future::BackendFuture;
+#[cfg(feature = "memory")]
+pub use memory::{MemoryBackend, MemoryBackendBuilder};
+pub use null::NullBackend;
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    value::Value,
+};
+
+/// A key-value store with expiry.
+///
+/// The contract, which `testing::conformance` checks:
+///
+/// - A handle is cheap; clones share the data.
+/// - An expired entry is absent to every operation, [`add`](Backend::add) included.
+/// - A time to live of `None` has no end. It is an outer bound: the cache keeps the exact times itself.
+/// - Deleting what is absent is `Ok(false)`.
+/// - A value that was acknowledged is there, or was evicted. One that the backend cannot take is
+///   [`ErrorKind::TooLarge`], never dropped in silence.
+/// - What a backend cannot do is [`ErrorKind::Unsupported`].
+/// - Keys are any UTF-8 text up to about 600 bytes.
+///
+/// A backend must not call the [`Cache`](crate::Cache) that uses it.
+///
+/// # Examples
+///
+/// A backend that counts what another one is asked:
+///
+/// ```
+/// use std::{sync::{Arc, atomic::{AtomicUsize, Ordering}}, time::Duration};
+/// use axum_caching::{Backend, BackendFuture, Cache, NullBackend, Ttl, Value};
+///
+/// #[derive(Clone, Debug, Default)]
+/// struct Counting { inner: NullBackend, gets: Arc<AtomicUsize> }
+///
+/// impl Backend for Counting {
+///     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+///         self.gets.fetch_add(1, Ordering::Relaxed);
+///         self.inner.get(key)
+///     }
+///     fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+///         self.inner.set(key, value, ttl)
+///     }
+///     fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {
+///         self.inner.add(key, value, ttl)
+///     }
+///     fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> { self.inner.delete(key) }
+///     fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64> { self.inner.increment(key, by) }
+///     fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> { self.inner.clear(prefix) }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let backend = Counting::default();
+/// let cache = Cache::new(backend.clone());
+/// cache.get::<u32>("answer").await?;
+/// assert_eq!(backend.gets.load(Ordering::Relaxed), 1);
+/// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a cache backend",
+    note = "use `MemoryBackend::default()`, or implement `axum_caching::Backend`; see examples/own_backend.rs"
+)]
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// The answer of [`get`](Backend::get), if it is there without waiting; `None` means: ask `get`.
+    fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {
+        let _ = key;
+        None
+    }
+
+    /// The value of a key.
+    fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>>;
+
+    /// Stores a value, whatever was there.
+    fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()>;
+
+    /// Stores a value if there is none, atomically; says whether it did.
+    fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool>;
+
+    /// Removes a key; says whether it was there.
+    fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool>;
+
+    /// Adds to an integer, atomically, and keeps its time to live. What is absent counts as 0 and has no end.
+    ///
+    /// Another value than an integer, or a sum that does not fit, is [`ErrorKind::NotAnInteger`].
+    fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64>;
+
+    /// Removes every key that begins with a prefix, literally, and no other. It may take a while.
+    fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()>;
+
+    /// Stores a value if the bytes under the key begin with `token`; says whether it did.
+    ///
+    /// A store that is shared between processes needs it for purges that no fill overtakes. Without it the
+    /// answer is [`ErrorKind::Unsupported`], and the cache takes another way.
+    fn compare_and_set<'a>(
+        &'a self,
+        key: &'a str,
+        token: &'a [u8],
+        value: Value,
+        ttl: Option<Duration>,
+    ) -> BackendFuture<'a, bool> {
+        let _ = (key, token, value, ttl);
+        BackendFuture::ready(Err(Error::message(ErrorKind::Unsupported, "compare_and_set")))
+    }
+
+    /// Whether a key is there.
+    fn has<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
+        BackendFuture::new(async move { Ok(self.get(key).await?.is_some()) })
+    }
+
+    /// The values of many keys, in their order.
+    fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
+        BackendFuture::new(async move {
+            let mut values = Vec::with_capacity(keys.len());
+            for key in keys {
+                values.push(self.get(key).await?);
+            }
+            Ok(values)
+        })
+    }
+
+    /// Stores many values under one time to live. At an error some of them may have been stored.
+    fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+        BackendFuture::new(async move {
+            for (key, value) in entries {
+                self.set(key, value.clone(), ttl).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes many keys; says how many of them were there.
+    fn delete_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, usize> {
+        BackendFuture::new(async move {
+            let mut deleted = 0;
+            for key in keys {
+                deleted += usize::from(self.delete(key).await?);
+            }
+            Ok(deleted)
+        })
+    }
+}
+
+/// A shared backend is a backend: everything goes to the one inside, also what a trait could provide.
+#[deny(clippy::missing_trait_methods)]
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {
+        (**self).get_now(key)
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        (**self).get(key)
+    }
+
+    fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+        (**self).set(key, value, ttl)
+    }
+
+    fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {
+        (**self).add(key, value, ttl)
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
+        (**self).delete(key)
+    }
+
+    fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64> {
+        (**self).increment(key, by)
+    }
+
+    fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> {
+        (**self).clear(prefix)
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        key: &'a str,
+        token: &'a [u8],
+        value: Value,
+        ttl: Option<Duration>,
+    ) -> BackendFuture<'a, bool> {
+        (**self).compare_and_set(key, token, value, ttl)
+    }
+
+    fn has<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
+        (**self).has(key)
+    }
+
+    fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
+        (**self).get_many(keys)
+    }
+
+    fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+        (**self).set_many(entries, ttl)
+    }
+
+    fn delete_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, usize> {
+        (**self).delete_many(keys)
+    }
+}

@@ -1,0 +1,135 @@
+use std::{sync::Arc, time::Duration};
+
+use super::{Cache, Core};
+use crate::{
+    backend::Backend,
+    clock::Clock,
+    codec::{Codec, DynCodec, Postcard},
+    observe::{Observer, Reporter},
+    ttl::Ttl,
+};
+
+/// The lifetime of an entry when nobody says another, as in Flask-Caching.
+const DEFAULT_TTL: Duration = Duration::from_secs(300);
+
+/// How long a caller waits for the run of another.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a run may go on that nobody waits for.
+const DEFAULT_FILL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Settings of a [`Cache`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use axum_caching::{Cache, MemoryBackend};
+///
+/// let cache = Cache::builder(MemoryBackend::default())
+///     .ttl(Duration::from_secs(60))
+///     .key_prefix("shop:")
+///     .build();
+/// assert_eq!(cache.ttl(), Duration::from_secs(60).into());
+/// ```
+#[derive(Debug)]
+#[must_use = "call `build`"]
+pub struct CacheBuilder {
+    backend: Arc<dyn Backend>,
+    ttl: Ttl,
+    key_prefix: String,
+    codec: Arc<dyn DynCodec>,
+    clock: Clock,
+    observer: Option<Observers>,
+    wait: Duration,
+    fill_timeout: Duration,
+}
+
+struct Observers(Arc<dyn Observer>);
+
+impl std::fmt::Debug for Observers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
+    }
+}
+
+impl CacheBuilder {
+    pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
+        Self {
+            backend,
+            ttl: Ttl::For(DEFAULT_TTL),
+            key_prefix: String::new(),
+            codec: Arc::new(Postcard::default()),
+            clock: Clock::system(),
+            observer: None,
+            wait: DEFAULT_WAIT,
+            fill_timeout: DEFAULT_FILL_TIMEOUT,
+        }
+    }
+
+    /// The lifetime of entries for which nobody says another. 300 seconds by default, as in Flask-Caching.
+    ///
+    /// `Ttl::Default` changes nothing.
+    #[doc(alias = "CACHE_DEFAULT_TIMEOUT")]
+    pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
+        self.ttl = ttl.into().or(self.ttl);
+        self
+    }
+
+    /// What all keys of this cache begin with in the backend. Empty by default.
+    ///
+    /// Applications that share a backend need prefixes of which none begins with another.
+    #[doc(alias = "CACHE_KEY_PREFIX")]
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+
+    /// How values become bytes; [`Postcard`] by default.
+    #[doc(alias = "CACHE_SERIALIZER")]
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.codec = Arc::new(codec);
+        self
+    }
+
+    /// Where the time is read; the clock of the machine by default.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Who is told of every decision; nobody by default.
+    #[doc(alias = "CACHE_ENABLE_SIGNALS")]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Observers(Arc::new(observer)));
+        self
+    }
+
+    /// How long a caller waits for the run of another before it runs the origin itself. 10 seconds by default.
+    ///
+    /// Waiting is bounded where a tokio runtime counts the time, and unbounded elsewhere.
+    pub fn max_wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// How long a run of the origin may go on after its caller went away. 60 seconds by default.
+    pub fn fill_timeout(mut self, timeout: Duration) -> Self {
+        self.fill_timeout = timeout;
+        self
+    }
+
+    /// The cache.
+    pub fn build(self) -> Cache {
+        Cache::with(Core {
+            backend: self.backend,
+            ttl: self.ttl,
+            codec: self.codec,
+            clock: self.clock,
+            reporter: Reporter::new(self.observer.map(|observer| observer.0)),
+            wait: self.wait,
+            fill_timeout: self.fill_timeout,
+            ..Core::new(&self.key_prefix)
+        })
+    }
+}

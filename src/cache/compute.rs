@@ -1,0 +1,157 @@
+//! Values that are computed once: a lookup, a flight and a store around a closure.
+
+use std::{convert::Infallible, future::Future, time::Duration};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Cache, Fill, Lifetime, OwnedKey, Place, Question, Turn};
+use crate::{
+    codec,
+    error::Error,
+    flight::Head,
+    observe::Event,
+    reason::{MissReason, NotStored},
+    record::{Encoded, Record},
+    ttl::Ttl,
+};
+
+/// Every caller of a key takes every value under it.
+struct Any;
+
+impl Question for Any {
+    type Payload = Encoded;
+
+    fn is_answered_by(&self, _: &Encoded) -> bool {
+        true
+    }
+
+    fn variant_key(&self, primary: &str, _: &Record<Encoded>) -> String {
+        primary.to_owned()
+    }
+
+    fn id(&self, _: Option<&Encoded>) -> u64 {
+        0
+    }
+
+    fn leaves(&self, _: &Head) -> Option<u64> {
+        None
+    }
+
+    fn takes(&self, _: &Record<Encoded>) -> bool {
+        true
+    }
+}
+
+impl Cache {
+    /// The value of a key, or what `compute` makes of it, which is then stored.
+    ///
+    /// A thousand callers of a missing key run `compute` once; the others wait and decode what the first one made.
+    /// The cache cannot make this call fail: when the backend does, `compute` runs.
+    ///
+    /// `compute` may borrow: it runs in its caller. If that goes away, one of the others takes over with its own.
+    /// An entry that is not a `T` is replaced.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// for _ in 0..2 {
+    ///     let sum = cache.get_or_compute("sum", Duration::from_secs(60), async || 1 + 2).await;
+    ///     assert_eq!(sum, 3);
+    /// }
+    /// assert_eq!(cache.stats().misses, 1);
+    /// # });
+    /// ```
+    pub async fn get_or_compute<T, F, Fut>(&self, key: &str, ttl: impl Into<Ttl>, compute: F) -> T
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        let computed = self.try_get_or_compute(key, ttl, async || Ok::<_, Infallible>(compute().await));
+        match computed.await {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The value of a key, or what `compute` makes of it, which is stored if it is `Ok`.
+    ///
+    /// An error goes to the caller whose `compute` it came from, and to nobody else; the others try for themselves.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend, Ttl};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let failed = cache.try_get_or_compute("n", Ttl::Default, async || "seven".parse::<u32>()).await;
+    /// assert!(failed.is_err());
+    /// let found = cache.try_get_or_compute("n", Ttl::Default, async || "7".parse::<u32>()).await;
+    /// assert_eq!(found, Ok(7));
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    pub async fn try_get_or_compute<T, E, F, Fut>(&self, key: &str, ttl: impl Into<Ttl>, compute: F) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let key = match self.key(key) {
+            Ok(key) => OwnedKey::from(&key),
+            Err(error) => {
+                self.core.reporter.failed("key", &error);
+                return compute().await;
+            }
+        };
+        let fill = match self.turn(key.clone(), &Any, None).await {
+            Turn::Run(fill) => fill,
+            Turn::Hit(found) => match self.decoded(&found.record.payload) {
+                Some(value) => {
+                    self.core.reporter.tell(&Event::Hit { key: &key.primary });
+                    return Ok(value);
+                }
+                None => self.alone(key, MissReason::Unreadable, 0),
+            },
+            Turn::Shared(record) => match self.decoded(&record.payload) {
+                Some(value) => return Ok(value),
+                None => self.alone(key, MissReason::NotShared, 0),
+            },
+            // `turn` waits itself.
+            Turn::Wait(follower, key) => {
+                drop(follower);
+                self.alone(key, MissReason::NotShared, 0)
+            }
+        };
+        let value = compute().await?;
+        self.keep(fill, &value, ttl.into()).await;
+        Ok(value)
+    }
+
+    async fn keep<T: Serialize>(&self, fill: Fill, value: &T, ttl: Ttl) {
+        let Some(fresh) = ttl.or(self.core.ttl).lifetime() else {
+            return fill.pass(NotStored::NoLifetime).await;
+        };
+        match codec::encode(&*self.core.codec, value) {
+            Ok(bytes) => {
+                let lifetime = Lifetime { age: Duration::ZERO, fresh, kept: fresh };
+                let _ = fill.store(Encoded(Bytes::from(bytes)), lifetime, |_, _, _| Place::Primary).await;
+            }
+            Err(error) => {
+                self.core.reporter.failed("encode", &error);
+                fill.pass(NotStored::Incomplete).await;
+            }
+        }
+    }
+
+    fn decoded<T: DeserializeOwned>(&self, payload: &Encoded) -> Option<T> {
+        let decoded: Result<T, Error> = codec::decode(&*self.core.codec, &payload.0);
+        decoded.map_err(|error| self.core.reporter.failed("decode", &error)).ok()
+    }
+}

@@ -1,0 +1,167 @@
+//! Reading an entry: what is under a key, and whether it may be used.
+
+use std::sync::Arc;
+
+use super::{
+    Cache,
+    fill::{OwnedKey, Question},
+};
+use crate::{
+    error::Result,
+    freshness::{Decision, Why, decide},
+    key::Key,
+    reason::MissReason,
+    record::{Payload, Record},
+    value::Value,
+};
+
+/// An entry that may be used, and its times on the one reading of the clock.
+#[derive(Debug)]
+pub(crate) struct Found<P> {
+    pub(crate) record: Arc<Record<P>>,
+    /// Milliseconds since the origin made it.
+    pub(crate) age: u64,
+    /// Milliseconds until it is stale; `None` if it never is.
+    pub(crate) left: Option<u64>,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(crate) struct Missed<P> {
+    pub(crate) reason: MissReason,
+    /// What is in the slot of the key all the same: it says what selects.
+    pub(crate) primary: Option<Arc<Record<P>>>,
+}
+
+/// A key in whichever form it is at hand.
+pub(crate) trait KeyText {
+    fn primary(&self) -> &str;
+    fn digested(&self) -> &str;
+}
+
+impl KeyText for Key {
+    fn primary(&self) -> &str {
+        self.backend.as_str()
+    }
+
+    fn digested(&self) -> &str {
+        self.digested.as_str()
+    }
+}
+
+impl KeyText for OwnedKey {
+    fn primary(&self) -> &str {
+        &self.primary
+    }
+
+    fn digested(&self) -> &str {
+        self.digested.as_deref().unwrap_or_default()
+    }
+}
+
+type Looked<P> = Result<Found<P>, Missed<P>>;
+
+/// What the slot of the primary key says.
+enum Step<P> {
+    Ended(Looked<P>),
+    /// The caller selects another variant, which would be under this key.
+    Variant(Arc<Record<P>>, String),
+}
+
+impl Cache {
+    /// Looks a key up, if the backend answers at once.
+    pub(crate) fn look_now<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Option<Looked<Q::Payload>> {
+        let now = || self.core.clock.now();
+        let value = self.core.backend.get_now(key.primary())?;
+        match self.judge(now(), key, value, question) {
+            Step::Ended(looked) => Some(looked),
+            Step::Variant(primary, variant) => {
+                let value = self.core.backend.get_now(&variant)?;
+                Some(self.judge_variant(now(), key, value, question, primary))
+            }
+        }
+    }
+
+    /// Looks a key up. A backend that fails is a miss.
+    pub(crate) async fn look<Q: Question>(&self, key: &OwnedKey, question: &Q) -> Looked<Q::Payload> {
+        if let Some(looked) = self.look_now(key, question) {
+            return looked;
+        }
+        let value = self.core.backend.get(&key.primary).await;
+        match self.judge(self.core.clock.now(), key, value, question) {
+            Step::Ended(looked) => looked,
+            Step::Variant(primary, variant) => {
+                let value = self.core.backend.get(&variant).await;
+                self.judge_variant(self.core.clock.now(), key, value, question, primary)
+            }
+        }
+    }
+
+    fn judge<Q: Question>(
+        &self,
+        now: u64,
+        key: &impl KeyText,
+        value: Result<Option<Value>>,
+        question: &Q,
+    ) -> Step<Q::Payload> {
+        let record = match self.read(key, value) {
+            Ok(record) => record,
+            Err(reason) => return Step::Ended(Err(Missed { reason, primary: None })),
+        };
+        let decision = decide(now, self.space.stamp.now(), &record.meta);
+        if decision == Decision::Miss(Why::Cleared) {
+            return Step::Ended(Err(Missed { reason: MissReason::Cleared, primary: None }));
+        }
+        if !question.is_answered_by(&record.payload) {
+            let variant = question.variant_key(key.primary(), &record);
+            return Step::Variant(record, variant);
+        }
+        Step::Ended(use_it(decision, record, question))
+    }
+
+    fn judge_variant<Q: Question>(
+        &self,
+        now: u64,
+        key: &impl KeyText,
+        value: Result<Option<Value>>,
+        question: &Q,
+        primary: Arc<Record<Q::Payload>>,
+    ) -> Looked<Q::Payload> {
+        let looked = match self.read(key, value) {
+            Ok(record) if question.is_answered_by(&record.payload) => {
+                let decision = decide(now, self.space.stamp.now(), &record.meta);
+                use_it(decision, record, question)
+            }
+            Ok(_) | Err(MissReason::Absent) => Err(Missed { reason: MissReason::Variant, primary: None }),
+            Err(reason) => Err(Missed { reason, primary: None }),
+        };
+        looked.map_err(|missed| Missed { primary: Some(primary), ..missed })
+    }
+
+    /// The record of a value, if it belongs to this key.
+    fn read<P: Payload>(&self, key: &impl KeyText, value: Result<Option<Value>>) -> Result<Arc<Record<P>>, MissReason> {
+        let value = value.map_err(|error| {
+            self.core.reporter.failed("get", &error);
+            MissReason::Backend
+        })?;
+        let record = Record::<P>::from_value(value.ok_or(MissReason::Absent)?).map_err(|error| {
+            self.core.reporter.failed("decode", &error);
+            MissReason::Unreadable
+        })?;
+        if record.meta.digested.as_deref().unwrap_or_default() != key.digested() {
+            return Err(MissReason::Collision);
+        }
+        Ok(record)
+    }
+}
+
+fn use_it<Q: Question>(decision: Decision, record: Arc<Record<Q::Payload>>, question: &Q) -> Looked<Q::Payload> {
+    let reason = match decision {
+        Decision::Fresh { age, left } if question.takes(&record) => return Ok(Found { record, age, left }),
+        Decision::Fresh { .. } => MissReason::IsStale,
+        Decision::Miss(Why::Expired) => MissReason::Expired,
+        Decision::Miss(Why::Cleared) => MissReason::Cleared,
+        Decision::Miss(Why::Skewed) => MissReason::Skewed,
+    };
+    Err(Missed { reason, primary: Some(record) })
+}

@@ -1,0 +1,227 @@
+//! The handle that an application holds.
+
+mod background;
+mod builder;
+mod compute;
+mod entry;
+mod fill;
+mod lookup;
+mod markers;
+
+use std::{fmt, future::Future, hash::BuildHasher, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+pub use self::builder::CacheBuilder;
+pub(crate) use self::{
+    background::{Background, Handover},
+    fill::{Fill, Lifetime, OwnedKey, Place, Question, Turn},
+    lookup::Found,
+};
+
+use self::markers::Markers;
+use crate::{
+    backend::Backend,
+    clock::Clock,
+    codec::{DynCodec, Postcard},
+    error::{Error, ErrorKind, Result},
+    flight::Flights,
+    key::{Key, MAX_TEXT, Scope},
+    observe::{CacheStats, Reporter},
+    stamps::{Stamp, Stamps},
+    ttl::Ttl,
+};
+
+/// How long [`Cache::close`] waits.
+const CLOSE_WAIT: Duration = Duration::from_secs(30);
+
+/// A cache: a handle on a [`Backend`], with what keeps its entries right.
+///
+/// A clone is another handle on the same cache, and costs two reference counts. Explicit calls
+/// ([`get`](Cache::get), [`set`](Cache::set) ..) return what the backend says, errors included. Computed calls
+/// ([`get_or_compute`](Cache::get_or_compute), [`CacheLayer`](crate::CacheLayer)) cannot fail because of the cache:
+/// they run the origin and tell the [`Observer`](crate::Observer).
+///
+/// A purge wins: once [`delete`](Cache::delete), [`clear`](Cache::clear) or [`set`](Cache::set) has answered, no
+/// run of an origin that began before it stores what it read. That holds for all callers in this process that use
+/// clones of this cache, on every backend.
+///
+/// # Examples
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use std::time::Duration;
+/// use axum_caching::{Cache, MemoryBackend};
+///
+/// let cache = Cache::new(MemoryBackend::default());
+/// cache.set("user:7", "Ada", Duration::from_secs(60)).await?;
+/// assert_eq!(cache.get::<String>("user:7").await?.as_deref(), Some("Ada"));
+/// assert!(cache.delete("user:7").await?);
+/// assert_eq!(cache.get::<String>("user:7").await?, None);
+/// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Cache {
+    pub(crate) core: Arc<Core>,
+    pub(crate) space: Arc<Space>,
+}
+
+/// What all scopes of a cache share.
+pub(crate) struct Core {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) clock: Clock,
+    pub(crate) ttl: Ttl,
+    pub(crate) codec: Arc<dyn DynCodec>,
+    pub(crate) reporter: Reporter,
+    pub(crate) background: Background,
+    pub(crate) wait: Duration,
+    pub(crate) fill_timeout: Duration,
+    flights: Flights,
+    markers: Markers,
+    stamps: Stamps,
+    hasher: foldhash::quality::RandomState,
+    root: Scope,
+}
+
+/// One namespace of it.
+#[derive(Debug)]
+pub(crate) struct Space {
+    pub(crate) scope: Scope,
+    pub(crate) stamp: Stamp,
+}
+
+impl Core {
+    fn new(key_prefix: &str) -> Self {
+        Self {
+            backend: Arc::new(crate::backend::NullBackend::default()),
+            clock: Clock::system(),
+            ttl: Ttl::Forever,
+            codec: Arc::new(Postcard::default()),
+            reporter: Reporter::default(),
+            background: Background::default(),
+            wait: Duration::ZERO,
+            fill_timeout: Duration::ZERO,
+            flights: Flights::default(),
+            markers: Markers::default(),
+            stamps: Stamps::default(),
+            hasher: foldhash::quality::RandomState::default(),
+            root: Scope::root(key_prefix),
+        }
+    }
+
+    /// A hash that two processes do not share, so that nobody can aim at collisions.
+    pub(crate) fn hash(&self, of: impl std::hash::Hash) -> u64 {
+        self.hasher.hash_one(of)
+    }
+
+    fn marker(&self, primary: &str, id: u64) -> u64 {
+        self.hash((primary, id))
+    }
+}
+
+impl Cache {
+    /// A cache over a backend: entries live 300 seconds unless somebody says otherwise, keys have no prefix.
+    pub fn new(backend: impl Backend) -> Self {
+        Self::builder(backend).build()
+    }
+
+    /// Starts from the defaults of [`new`](Cache::new).
+    ///
+    /// ```
+    /// use axum_caching::{Cache, NullBackend, Ttl};
+    ///
+    /// let cache = Cache::builder(NullBackend::default()).ttl(Ttl::Forever).build();
+    /// assert_eq!(cache.ttl(), Ttl::Forever);
+    /// ```
+    pub fn builder(backend: impl Backend) -> CacheBuilder {
+        CacheBuilder::new(Arc::new(backend))
+    }
+
+    fn with(core: Core) -> Self {
+        let scope = core.root.clone();
+        let space = Space { stamp: core.stamps.of(scope.prefix()), scope };
+        Self { space: Arc::new(space), core: Arc::new(core) }
+    }
+
+    /// A cache inside this one, with keys of its own: same backend, same settings.
+    ///
+    /// Two routers that cache the same paths need two scopes. Clearing a cache clears the scopes in it; clearing a
+    /// scope leaves everything else. A scope costs about 200 bytes for as long as the cache lives.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend, Ttl};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let admin = cache.scoped("admin");
+    /// cache.set("motd", "hello", Ttl::Default).await?;
+    /// admin.set("motd", "hello, admin", Ttl::Default).await?;
+    /// admin.clear().await?;
+    /// assert_eq!(admin.get::<String>("motd").await?, None);
+    /// assert_eq!(cache.get::<String>("motd").await?.as_deref(), Some("hello"));
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    pub fn scoped(&self, name: impl AsRef<str>) -> Self {
+        let scope = self.space.scope.child(name.as_ref());
+        let space = Space { stamp: self.core.stamps.of(scope.prefix()), scope };
+        Self { core: Arc::clone(&self.core), space: Arc::new(space) }
+    }
+
+    /// The lifetime of entries for which nobody says another.
+    pub fn ttl(&self) -> Ttl {
+        self.core.ttl
+    }
+
+    /// How often what happened, over all scopes.
+    pub fn stats(&self) -> CacheStats {
+        self.core.reporter.stats()
+    }
+
+    /// Waits, up to 30 seconds, until everything that runs in the background has ended: fills whose clients went
+    /// away, and streamed bodies that are still collected. Says whether it has.
+    ///
+    /// Call it after the server has shut down. The cache stays usable.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, NullBackend};
+    ///
+    /// assert!(Cache::new(NullBackend::default()).close().await);
+    /// # });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime that counts the time.
+    pub async fn close(&self) -> bool {
+        timeout(CLOSE_WAIT, self.core.background.idle()).await.is_ok()
+    }
+
+    /// Tells this cache, scopes included, from others.
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.core).addr()
+    }
+
+    pub(crate) fn handover<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Handover<T> {
+        Handover::new(&self.core.background, self.core.fill_timeout, future)
+    }
+
+    /// The key of a text that the user chose.
+    fn key(&self, text: &str) -> Result<Key> {
+        self.space.scope.key(text).ok_or_else(|| {
+            let message = format!("{} bytes, expected {MAX_TEXT} at most", text.len());
+            Error::message(ErrorKind::Key, message)
+        })
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("backend", &self.core.backend)
+            .field("prefix", &self.space.scope.prefix())
+            .field("ttl", &self.core.ttl)
+            .field("stats", &self.core.reporter)
+            .finish_non_exhaustive()
+    }
+}

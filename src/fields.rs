@@ -1,0 +1,132 @@
+//! The grammar of header fields: lists, codings, cookies.
+
+/// The members of a list field, without the white space around them and without empty ones (RFC 9110 §5.6.1).
+///
+/// A comma in a quoted string does not separate. A quote that is never closed is a byte like any other, so that it
+/// cannot hide what comes after it.
+pub(crate) fn members(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = field;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let end = member_end(rest);
+            let member = rest[..end].trim_ascii();
+            rest = rest.get(end + 1..).unwrap_or_default();
+            if !member.is_empty() {
+                return Some(member);
+            }
+        }
+        None
+    })
+}
+
+fn member_end(list: &[u8]) -> usize {
+    let mut at = 0;
+    while at < list.len() {
+        match list[at] {
+            b',' => return at,
+            b'"' => at += quoted_length(&list[at..]).unwrap_or(1),
+            _ => at += 1,
+        }
+    }
+    list.len()
+}
+
+/// The length of the quoted string that begins here, both quotes included, if it is closed.
+fn quoted_length(text: &[u8]) -> Option<usize> {
+    let mut at = 1;
+    while at < text.len() {
+        match text[at] {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// The codings that an `Accept-Encoding` accepts, in lower case, sorted, without weights.
+///
+/// Whoever accepts the same codings may be given the same representation, so `gzip, br` and `br;q=0.9, GZIP` are one
+/// variant and a refused coding (`q=0`) is none.
+pub(crate) fn accepted_codings<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut codings: Vec<Vec<u8>> = Vec::new();
+    for member in lines.flat_map(members) {
+        let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let Some(coding) = parts.next().filter(|coding| !coding.is_empty()) else { continue };
+        let coding = coding.to_ascii_lowercase();
+        let refused = parts.any(is_zero_weight);
+        // `identity` is acceptable unless it is refused, so to name it says nothing.
+        if refused {
+            codings.push([b"-".as_slice(), &coding].concat());
+        } else if coding != b"identity" {
+            codings.push(coding);
+        }
+    }
+    // A coding that is refused matters only where `*` would let it in.
+    if !codings.iter().any(|coding| coding == b"*") {
+        codings.retain(|coding| !coding.starts_with(b"-") || coding == b"-identity" || coding == b"-*");
+    }
+    codings.sort_unstable();
+    codings.dedup();
+    codings.join(&b',')
+}
+
+fn is_zero_weight(parameter: &[u8]) -> bool {
+    let Some((name, value)) = parameter.split_first().and_then(|(name, rest)| Some((name, rest.strip_prefix(b"=")?)))
+    else {
+        return false;
+    };
+    name.eq_ignore_ascii_case(&b'q') && !value.is_empty() && value.iter().all(|byte| matches!(byte, b'0' | b'.'))
+}
+
+/// All values of one cookie, joined by `;`, which no value contains (RFC 6265 §4.2).
+pub(crate) fn cookie<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> Option<Vec<u8>> {
+    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    let values: Vec<&[u8]> = pairs.filter_map(|pair| value_of(pair, name)).collect();
+    (!values.is_empty()).then(|| values.join(&b';'))
+}
+
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let at = pair.iter().position(|byte| *byte == b'=')?;
+    (pair[..at].trim_ascii() == name.as_bytes()).then(|| pair[at + 1..].trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(field: &str) -> Vec<&str> {
+        members(field.as_bytes()).map(|member| std::str::from_utf8(member).expect("utf-8")).collect()
+    }
+
+    #[test]
+    fn members_are_split_at_commas_outside_strings() {
+        // Django CVE-2026-48587 is white space that was not taken off.
+        assert_eq!(list(" a ,\tb,, c=\"x,\\\",y\" ,"), ["a", "b", "c=\"x,\\\",y\""]);
+        assert_eq!(list("a=\"open, b"), ["a=\"open", "b"]);
+        assert_eq!(list(""), [""; 0]);
+    }
+
+    fn codings(field: &str) -> String {
+        String::from_utf8(accepted_codings([field.as_bytes()].into_iter())).expect("utf-8")
+    }
+
+    #[test]
+    fn accept_encoding_is_reduced_to_what_it_accepts() {
+        assert_eq!(codings("gzip, br"), "br,gzip");
+        assert_eq!(codings("br;q=0.9, GZIP ;q=1"), "br,gzip");
+        assert_eq!(codings("gzip, br;q=0, zstd;q=0.000"), "gzip");
+        assert_eq!(codings("identity"), "");
+        assert_eq!(codings("identity;q=0, gzip"), "-identity,gzip");
+        assert_eq!(codings("*, br;q=0"), "*,-br");
+        assert_eq!(codings("gzip;q=0.01"), "gzip");
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let find = |name| cookie([b"a=1; ab=2".as_slice(), b" a = 3"].into_iter(), name);
+        assert_eq!(find("a"), Some(b"1;3".to_vec()));
+        assert_eq!(find("ab"), Some(b"2".to_vec()));
+        assert_eq!(find("b"), None);
+    }
+}

@@ -1,0 +1,55 @@
+use std::fmt;
+
+use arrayvec::ArrayString;
+use digest::Digest;
+
+/// The hash that stands for a query, a body or a long key. MD5 by default, as the anchor documents it.
+///
+/// It only has to be short: the text behind it is compared on every hit.
+#[derive(Clone, Copy)]
+pub(crate) struct HashMethod(fn(&[u8]) -> Hex);
+
+/// 64 bytes are the longest output in use (SHA-512); what is longer is cut.
+type Hex = ArrayString<128>;
+
+impl HashMethod {
+    pub(crate) fn of<D: Digest>() -> Self {
+        Self(|data| hex(&D::digest(data)))
+    }
+
+    pub(crate) fn hex(self, data: &[u8]) -> Hex {
+        (self.0)(data)
+    }
+}
+
+impl Default for HashMethod {
+    fn default() -> Self {
+        Self::of::<md5::Md5>()
+    }
+}
+
+impl fmt::Debug for HashMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HashMethod({} of nothing)", self.hex(b""))
+    }
+}
+
+fn hex(bytes: &[u8]) -> Hex {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut hex = Hex::new();
+    for byte in bytes.iter().take(Hex::new().capacity() / 2) {
+        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_md5_in_lower_case_hex() {
+        assert_eq!(HashMethod::default().hex(b"a").as_str(), "0cc175b9c0f1b6a831c399e269772661");
+    }
+}

@@ -1,0 +1,90 @@
+use std::borrow::Cow;
+
+use arrayvec::ArrayVec;
+
+use super::Text;
+
+/// More segments than this are sorted on the heap.
+const FEW: usize = 16;
+
+/// Writes the segments of a query that are kept, raw and sorted by their decoded names; says whether any is there.
+///
+/// The order of equal names is kept, since `?sort=a&sort=b` is not `?sort=b&sort=a`. Names are decoded the way
+/// `axum::extract::Query` does it, because it takes `%70age` for `page`. Empty segments say nothing to it either.
+pub(crate) fn canonical_query(query: &str, keep: impl Fn(&str) -> bool, out: &mut Text) -> bool {
+    let mut segments = query
+        .split('&')
+        .filter(|raw| !raw.is_empty())
+        .map(|raw| Segment { name: name(raw), raw })
+        .filter(|segment| keep(&segment.name));
+    let few: ArrayVec<Segment<'_>, FEW> = segments.by_ref().take(FEW).collect();
+    match segments.next() {
+        None => write(few, out),
+        Some(more) => write(few.into_iter().chain([more]).chain(segments).collect::<Vec<_>>(), out),
+    }
+}
+
+struct Segment<'a> {
+    name: Cow<'a, str>,
+    raw: &'a str,
+}
+
+fn name(raw: &str) -> Cow<'_, str> {
+    let name = raw.split_once('=').map_or(raw, |(name, _)| name);
+    if name.bytes().any(|byte| byte == b'%' || byte == b'+') {
+        form_urlencoded::parse(name.as_bytes()).next().map_or(Cow::Borrowed(name), |(name, _)| name)
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+fn write<'a>(mut segments: impl AsMut<[Segment<'a>]>, out: &mut Text) -> bool {
+    let segments = segments.as_mut();
+    segments.sort_by(|one, two| one.name.cmp(&two.name));
+    for (index, segment) in segments.iter().enumerate() {
+        if index > 0 {
+            out.push("&");
+        }
+        out.push(segment.raw);
+    }
+    !segments.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(query: &str) -> String {
+        let mut text = Text::default();
+        canonical_query(query, |_| true, &mut text);
+        text.as_str().to_owned()
+    }
+
+    #[test]
+    fn names_are_sorted_and_the_order_of_equal_names_is_kept() {
+        assert_eq!(canonical("b=2&a=1"), "a=1&b=2");
+        assert_eq!(canonical("s=b&a=1&s=a"), "a=1&s=b&s=a");
+    }
+
+    #[test]
+    fn an_escaped_name_keeps_its_place_among_its_equals() {
+        assert_ne!(canonical("page=1&%70age=2"), canonical("%70age=2&page=1"));
+        // Both names decode to the replacement character, and mean one parameter to the handler.
+        assert_ne!(canonical("%FE=1&%FF=2"), canonical("%FF=2&%FE=1"));
+    }
+
+    #[test]
+    fn a_query_of_many_segments_is_sorted_too() {
+        let many: Vec<_> = (0..40).rev().map(|n| format!("n{n:02}=x")).collect();
+        let mut sorted = many.clone();
+        sorted.sort();
+        assert_eq!(canonical(&many.join("&")), sorted.join("&"));
+    }
+
+    #[test]
+    fn what_is_not_kept_leaves_no_trace() {
+        let mut text = Text::default();
+        assert!(!canonical_query("utm_source=x&%75tm_source=y", |name| name != "utm_source", &mut text));
+        assert_eq!(text.as_str(), "");
+    }
+}

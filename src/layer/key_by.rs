@@ -1,0 +1,247 @@
+//! How a request becomes a key. The grammar is in `key`.
+
+use http::{Extensions, Method, Request, Uri, request};
+use serde::Serialize;
+
+use super::{
+    CacheLayer,
+    catalogue::{Kept, Prefix},
+    rules::Rules,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    key::{HashMethod, Key, MAX_TEXT, Scope, Text, canonical_query},
+    reason::BypassReason,
+};
+
+/// What a request's body adds to its key; put into the extensions by the service that read it.
+#[derive(Clone, Debug)]
+pub(super) enum BodyKey {
+    /// A digest, and the text behind it.
+    Read {
+        digest: String,
+        text: String,
+    },
+    Unread(BypassReason),
+}
+
+/// The target as the client wrote it; nested routers strip a part of theirs.
+pub(super) fn target(parts: &request::Parts) -> &Uri {
+    original(&parts.extensions).unwrap_or(&parts.uri)
+}
+
+#[cfg(feature = "axum")]
+fn original(extensions: &Extensions) -> Option<&Uri> {
+    crate::axum::original_uri(extensions)
+}
+
+#[cfg(not(feature = "axum"))]
+fn original(_: &Extensions) -> Option<&Uri> {
+    None
+}
+
+impl Rules {
+    /// Writes the key of a request.
+    pub(super) fn key(&self, scope: &Scope, parts: &request::Parts, key: &mut Key) -> Result<(), BypassReason> {
+        let uri = target(parts);
+        let query = uri.query();
+        if uri.path().len() + query.map_or(0, str::len) > MAX_TEXT {
+            return Err(BypassReason::KeyTooLong);
+        }
+        match &self.make_cache_key {
+            Some(make) => scope.begin(&make(parts).ok_or(BypassReason::NoKey)?, key),
+            None => {
+                self.begin(scope, parts, uri.path(), key);
+                if let Some(query) = query {
+                    self.add_query(query, key);
+                }
+                if let Some(version) = &self.version {
+                    key.part("version", version);
+                }
+            }
+        }
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            key.part("method", parts.method.as_str());
+        }
+        if let (Some(_), Some(BodyKey::Read { digest, text })) = (self.key_by_body, parts.extensions.get()) {
+            key.part("body", digest);
+            key.note(text);
+        }
+        if key.backend.as_str().len() > MAX_TEXT {
+            return Err(BypassReason::KeyTooLong);
+        }
+        key.bound(scope, HashMethod::default());
+        Ok(())
+    }
+
+    fn begin(&self, scope: &Scope, parts: &request::Parts, path: &str, key: &mut Key) {
+        match &self.key_prefix.0 {
+            Prefix::AroundPath(before, after) => {
+                scope.begin(before, key);
+                // Raw, byte for byte: axum routes on the raw path, so `/%69tems` is not `/items`.
+                key.backend.push(path);
+                key.backend.push(after);
+            }
+            Prefix::Literal(text) => scope.begin(text, key),
+            Prefix::Custom(text) => scope.begin(&text(parts), key),
+        }
+    }
+
+    fn add_query(&self, query: &str, key: &mut Key) {
+        let mut text = Text::default();
+        let kept = match &self.query.0 {
+            Kept::None => false,
+            // `/foo?` is not `/foo`: absent is not empty.
+            Kept::All => canonical_query(query, |_| true, &mut text) || query.is_empty(),
+            Kept::Only(names) => canonical_query(query, |name| names.iter().any(|other| other == name), &mut text),
+            Kept::Except(names) => canonical_query(query, |name| names.iter().all(|other| other != name), &mut text),
+        };
+        if kept {
+            key.backend.push("?");
+            key.digest(self.hash, text.as_str());
+        }
+    }
+}
+
+impl CacheLayer {
+    /// The key of `GET target`, as [`Cache::delete`](crate::Cache::delete) takes it.
+    ///
+    /// `target` is a path, with or without a query, as it is on the wire.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default()));
+    /// assert_eq!(layer.key_for("/foo")?, "view//foo");
+    /// assert_eq!(layer.key_for("/foo?b=2&a=1")?, layer.key_for("/foo?a=1&b=2")?);
+    /// # Ok::<(), axum_caching::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Key`] if it is no path, or too long, or `make_cache_key` gives no key for it.
+    pub fn key_for(&self, target: &str) -> Result<String> {
+        let uri: Uri = target.parse().map_err(|error| Error::new(ErrorKind::Key, error))?;
+        if !uri.path().starts_with('/') {
+            return Err(Error::message(ErrorKind::Key, format!("`{target}`, expected a path that begins with `/`")));
+        }
+        let mut request = Request::new(());
+        *request.uri_mut() = uri;
+        self.key_for_parts(&request.into_parts().0)
+    }
+
+    /// The key of a request, also of another method or one that a key function looks at.
+    ///
+    /// The host and other things that select a variant are not in it: the key stands for all variants.
+    ///
+    /// # Errors
+    ///
+    /// As [`key_for`](CacheLayer::key_for).
+    pub fn key_for_parts(&self, parts: &request::Parts) -> Result<String> {
+        let mut key = Key::default();
+        self.rules
+            .key(&Scope::root(""), parts, &mut key)
+            .map_err(|reason| Error::message(ErrorKind::Key, format!("this request has none: {}", reason.as_str())))?;
+        Ok(key.backend.as_str().to_owned())
+    }
+
+    /// Deletes what is stored for `GET target`, with all its variants; says whether anything was
+    /// (`delete_cached` in Flask-Caching).
+    ///
+    /// `target` is a path as on the wire, with or without a query, in any order of parameters; a path that was
+    /// written unescaped is also tried in its percent-encoded form.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default()));
+    /// assert!(!layer.delete_cached("/never seen?page=1").await?);
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`key_for`](CacheLayer::key_for), and what the backend says.
+    pub async fn delete_cached(&self, target: &str) -> Result<bool> {
+        let encoded = percent_encoded(target);
+        let mut deleted = self.cache.delete(&self.key_for(&encoded)?).await?;
+        if encoded != target {
+            if let Ok(key) = self.key_for(target) {
+                deleted |= self.cache.delete(&key).await?;
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes what is stored for `GET path` with this query: anything that serialises as pairs.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default()));
+    /// assert!(!layer.delete_cached_query("/items", &[("page", "1"), ("sort", "asc")]).await?);
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Encode`] if it does not serialise as a query, and as [`delete_cached`](CacheLayer::delete_cached).
+    pub async fn delete_cached_query<Q: Serialize + ?Sized>(&self, path: &str, query: &Q) -> Result<bool> {
+        let query = serde_urlencoded::to_string(query).map_err(|error| Error::new(ErrorKind::Encode, error))?;
+        self.delete_cached(&format!("{path}?{query}")).await
+    }
+}
+
+impl crate::Cache {
+    /// Deletes what a layer with the default keys has stored for `GET target`, with all its variants; says whether
+    /// anything was.
+    ///
+    /// That is a layer for which `key_prefix`, `query_string`, `hash_method`, `version` and `make_cache_key` are as
+    /// they were. For another one, call [`CacheLayer::delete_cached`] on the layer itself.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend, Ttl};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// cache.set("view//foo", "as if a layer had", Ttl::Default).await?;
+    /// assert!(cache.delete_cached("/foo").await?);
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Key`] if `target` is no path, and what the backend says.
+    pub async fn delete_cached(&self, target: &str) -> Result<bool> {
+        CacheLayer::new(self).delete_cached(target).await
+    }
+}
+
+/// The target with what cannot be in one escaped, as browsers escape it. What is escaped already stays as it is.
+fn percent_encoded(target: &str) -> String {
+    let mut encoded = String::with_capacity(target.len());
+    for byte in target.bytes() {
+        if byte.is_ascii_graphic()
+            && !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
+        {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0').to_ascii_uppercase());
+            encoded.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0').to_ascii_uppercase());
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_escaped_as_a_browser_does_it() {
+        assert_eq!(percent_encoded("/ä b?x=ü&y=%20"), "/%C3%A4%20b?x=%C3%BC&y=%20");
+    }
+}

@@ -1,0 +1,236 @@
+//! The settings of a layer, one method each.
+
+use std::{sync::Arc, time::Duration};
+
+use digest::Digest;
+use http::{HeaderName, Method, request, response};
+
+use super::{
+    CacheLayer,
+    catalogue::{Cookies, HitHeader, KeyPrefix, Query},
+    rules::Rules,
+};
+use crate::{cache::Cache, key::HashMethod, response::StoredResponse, ttl::Ttl};
+
+impl CacheLayer {
+    /// A layer with the defaults, over a cache.
+    ///
+    /// Layers over one cache share its entries: two routers with the same paths need two scopes,
+    /// [`cache.scoped("admin")`](Cache::scoped).
+    pub fn new(cache: &Cache) -> Self {
+        Self { cache: cache.clone(), rules: Arc::default() }
+    }
+
+    /// How long responses stay fresh that do not say themselves (`timeout` in Flask-Caching). Unset, that is what
+    /// the response's `max-age` or `Expires` says, and else the default of the cache, 300 seconds.
+    ///
+    /// A response may be fresh for a shorter time by `max-age`, for a longer one only by `s-maxage` or a
+    /// [`CachePolicy`](crate::CachePolicy).
+    #[doc(alias = "timeout")]
+    pub fn ttl(self, ttl: impl Into<Ttl>) -> Self {
+        self.with(|rules| rules.ttl = ttl.into())
+    }
+
+    /// What keys begin with: a text with or without `%s` for the path, or a function. `view/%s` by default.
+    pub fn key_prefix(self, prefix: impl Into<KeyPrefix>) -> Self {
+        self.with(|rules| rules.key_prefix = prefix.into())
+    }
+
+    /// A function that gives the whole key; for `None` the request does not touch the cache.
+    ///
+    /// The host and `Vary` still select variants. [`key_for`](CacheLayer::key_for) calls the same function with a
+    /// request that has nothing but a method and a target.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default()))
+    ///     .make_cache_key(|request| Some(format!("page:{}", request.uri.path().trim_end_matches('/'))));
+    /// assert_eq!(layer.key_for("/a/")?, "page:/a");
+    /// # Ok::<(), axum_caching::Error>(())
+    /// ```
+    pub fn make_cache_key(self, key: impl Fn(&request::Parts) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.with(|rules| rules.make_cache_key = Some(Arc::new(key)))
+    }
+
+    /// Which parameters of the query are in the key: all by default.
+    pub fn query_string(self, query: impl Into<Query>) -> Self {
+        self.with(|rules| rules.query = query.into())
+    }
+
+    /// The hash that stands for a query or a body in a key. MD5 by default; any [`Digest`] will do.
+    ///
+    /// What was hashed is kept and compared, so a collision is a miss.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default())).hash_method::<sha2::Sha256>();
+    /// assert_eq!(layer.key_for("/a?x=1")?.len(), "view//a?".len() + 64);
+    /// # Ok::<(), axum_caching::Error>(())
+    /// ```
+    pub fn hash_method<D: Digest>(self) -> Self {
+        self.with(|rules| rules.hash = HashMethod::of::<D>())
+    }
+
+    /// A part of every key that a new release changes, so that it does not see the pages of the one before
+    /// (the counterpart of `source_check` in Flask-Caching).
+    ///
+    /// ```
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default())).version(env!("CARGO_PKG_VERSION"));
+    /// assert!(layer.key_for("/a")?.starts_with("view//a#version="));
+    /// # Ok::<(), axum_caching::Error>(())
+    /// ```
+    #[doc(alias = "source_check")]
+    pub fn version(self, version: impl Into<String>) -> Self {
+        self.with(|rules| rules.version = Some(version.into()))
+    }
+
+    /// Methods that are cached beside GET and HEAD; none by default.
+    ///
+    /// Their key has to cover what they ask: with [`key_by_body`](CacheLayer::key_by_body), or else
+    /// [`make_cache_key`](CacheLayer::make_cache_key). Entries of two methods are never shared.
+    pub fn methods(self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.with(|rules| rules.methods = methods.into_iter().collect())
+    }
+
+    /// Requests that do not touch the cache: nothing is looked up, nothing is stored.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let cache = Cache::new(NullBackend::default());
+    /// let layer = CacheLayer::new(&cache).unless(|request| request.headers.contains_key("x-preview"));
+    /// # let _ = layer;
+    /// ```
+    pub fn unless(self, unless: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|rules| rules.unless = Some(Arc::new(unless)))
+    }
+
+    /// Requests that run the handler and store what it answers, whatever is stored.
+    ///
+    /// Whoever can send such a request can make the handler run: let it depend on a secret or an address.
+    pub fn forced_update(self, forced: impl Fn(&request::Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|rules| rules.forced_update = Some(Arc::new(forced)))
+    }
+
+    /// Stored responses that this request does not take: the handler runs, and its answer replaces them.
+    pub fn is_stale(self, is_stale: impl Fn(&request::Parts, &StoredResponse) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|rules| rules.is_stale = Some(Arc::new(is_stale)))
+    }
+
+    /// Responses that are stored, in place of the default: status 200, 203, 204, 301, 308.
+    ///
+    /// It is asked after what is never stored, and before the body is read.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    /// use http::StatusCode;
+    ///
+    /// let cache = Cache::new(NullBackend::default());
+    /// let with_404 = CacheLayer::new(&cache)
+    ///     .response_filter(|response| response.status.is_success() || response.status == StatusCode::NOT_FOUND);
+    /// # let _ = with_404;
+    /// ```
+    pub fn response_filter(self, filter: impl Fn(&response::Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|rules| rules.response_filter = Some(Arc::new(filter)))
+    }
+
+    /// Fields of the request that select a variant, beside those that the response names in `Vary`.
+    ///
+    /// To name `Authorization` or `Cookie` here allows such requests: each value has its own variant.
+    pub fn vary_by(self, fields: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.with(|rules| rules.vary_by = fields.into_iter().collect())
+    }
+
+    /// What to do with the cookies of a request; by default such requests do not touch the cache.
+    pub fn cookies(self, cookies: Cookies) -> Self {
+        self.with(|rules| rules.cookies = cookies)
+    }
+
+    /// No cookie matters: the handler reads none. Short for [`Cookies::ignore`].
+    pub fn ignore_cookies(self) -> Self {
+        self.cookies(Cookies::ignore())
+    }
+
+    /// `Authorization` does not matter to the response: everybody who may see it sees the same.
+    ///
+    /// Who may see it has to be checked outside the cache.
+    pub fn ignore_authorization(self) -> Self {
+        self.with(|rules| rules.ignore_authorization = true)
+    }
+
+    /// The host does not matter to the response. By default each host has its own variant.
+    pub fn ignore_host(self) -> Self {
+        self.with(|rules| rules.ignore_host = true)
+    }
+
+    /// `Cache-Control` and `Expires` of the response do not count: what is stored, and how long, is this layer's and
+    /// the handler's [`CachePolicy`](crate::CachePolicy).
+    pub fn override_cache_control(self) -> Self {
+        self.with(|rules| rules.obey_response = false)
+    }
+
+    /// `Cache-Control: no-cache` or `max-age=0` of a request runs the handler, as `forced_update` does.
+    ///
+    /// Off by default: it lets everybody run the handler at will.
+    pub fn obey_request_cache_control(self) -> Self {
+        self.with(|rules| rules.obey_request = true)
+    }
+
+    /// Responses with `Set-Cookie` are stored, without it. By default they are not stored.
+    ///
+    /// The client whose request ran the handler gets the cookie, and nobody else ever does.
+    pub fn strip_set_cookie(self) -> Self {
+        self.with(|rules| rules.strip_set_cookie = true)
+    }
+
+    /// Whether a hit says so, in `hit_cache: True` or a field of another name. Off by default.
+    pub fn response_hit_indication(self, header: impl Into<HitHeader>) -> Self {
+        self.with(|rules| rules.hit_header = header.into().0)
+    }
+
+    /// Whether a hit has an `Age` (RFC 9111 §5.1). Off by default.
+    pub fn age_header(self, age: bool) -> Self {
+        self.with(|rules| rules.age_header = age)
+    }
+
+    /// Adds this cache to `Cache-Status` (RFC 9211), under a name. Off by default.
+    ///
+    /// What is not a token (RFC 9110 §5.6.2) in the name is left out.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let cache = Cache::new(NullBackend::default());
+    /// let layer = CacheLayer::new(&cache).cache_status("shop");
+    /// # let _ = layer;
+    /// ```
+    pub fn cache_status(self, name: impl AsRef<str>) -> Self {
+        let name: String =
+            name.as_ref().chars().filter(|c| c.is_ascii_alphanumeric() || "-._:/".contains(*c)).collect();
+        // A token begins with a letter (RFC 9651 §3.3.4).
+        let name =
+            if name.starts_with(|first: char| first.is_ascii_alphabetic()) { name } else { format!("cache{name}") };
+        self.with(|rules| rules.cache_status = Some(name))
+    }
+
+    /// Larger bodies are passed on and not stored. 1 MiB by default.
+    pub fn max_body_size(self, bytes: usize) -> Self {
+        self.with(|rules| rules.max_body_size = bytes)
+    }
+
+    /// How long others wait for the rest of a streamed body whose length is not known. 1 second by default.
+    pub fn body_wait(self, wait: Duration) -> Self {
+        self.with(|rules| rules.body_wait = wait)
+    }
+
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Rules)) -> Self {
+        let rules = Arc::make_mut(&mut self.rules);
+        change(rules);
+        rules.settle();
+        self
+    }
+}

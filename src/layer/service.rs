@@ -1,0 +1,326 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Extensions, HeaderValue, Request, Response, header};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{
+    body::CacheBody,
+    future::{Answer, ResponseFuture},
+    origin,
+    question::{Ask, Inside},
+    rules::{Rules, Use},
+    status::CacheStatus,
+};
+use crate::{
+    cache::{Cache, Found, OwnedKey, Question, Turn},
+    flight::Follower,
+    key::Key,
+    observe::Event,
+    policy::CachePolicy,
+    reason::{BypassReason, MissReason},
+    response::StoredResponse,
+};
+
+/// The service of a [`CacheLayer`](super::CacheLayer).
+///
+/// It is always ready: the inner service is waited for when it has to run, so that hits are answered while it is
+/// busy. That hides its back-pressure; limits and load shedding belong inside the cache.
+///
+/// # Examples
+///
+/// See [`CacheLayer`](super::CacheLayer).
+pub struct CacheService<S> {
+    /// Locked on misses and bypasses only, to be cloned; a lock makes any service `Sync`.
+    inner: Arc<Mutex<S>>,
+    cache: Cache,
+    rules: Arc<Rules>,
+}
+
+impl<S> CacheService<S> {
+    pub(super) fn new(inner: S, cache: Cache, rules: Arc<Rules>) -> Self {
+        Self { inner: Arc::new(Mutex::new(inner)), cache, rules }
+    }
+
+    fn inner(&self) -> S
+    where
+        S: Clone,
+    {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<S> Clone for CacheService<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), cache: self.cache.clone(), rules: Arc::clone(&self.rules) }
+    }
+}
+
+impl<S> fmt::Debug for CacheService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheService").field("cache", &self.cache).field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for CacheService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    ReqBody: Body + Send + 'static,
+    ResBody: Body<Data = Bytes> + Send + 'static,
+    ResBody::Error: Send,
+{
+    type Response = Response<CacheBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqBody, ResBody>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        if Inside::is_in(&parts.extensions, &self.cache) {
+            return self.nested(Request::from_parts(parts, body));
+        }
+        let has_body = !body.is_end_stream() && body.size_hint().exact() != Some(0);
+        let planned = self.rules.of_request(&parts, has_body).and_then(|plan| {
+            let mut key = Key::default();
+            self.rules.key(&self.cache.space.scope, &parts, &mut key)?;
+            Ok((plan, key))
+        });
+        let (plan, key) = match planned {
+            Ok(planned) => planned,
+            Err(reason) => return self.bypass(Request::from_parts(parts, body), reason),
+        };
+        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts };
+        let looked = if plan.is_forced { None } else { self.cache.look_now(&key, &ask) };
+        match looked {
+            Some(Ok(found)) => {
+                self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
+                ResponseFuture::ready(hit(&found, &self.rules, plan.is_head, parts.extensions))
+            }
+            Some(Err(missed)) => match plan.on_miss {
+                Some(reason) => self.bypass(Request::from_parts(parts, body), reason),
+                None => {
+                    let id = ask.id(missed.primary.as_ref().map(|record| &record.payload));
+                    let turn = self.cache.begin(OwnedKey::from(&key), &ask, missed.reason, id);
+                    self.take(turn, plan, Request::from_parts(parts, body))
+                }
+            },
+            None if plan.is_forced => {
+                let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));
+                self.take(Turn::Run(fill), plan, Request::from_parts(parts, body))
+            }
+            None => self.wait(OwnedKey::from(&key), None, plan, Request::from_parts(parts, body)),
+        }
+    }
+}
+
+impl<S> CacheService<S> {
+    /// Does what the cache says, in the way that costs least.
+    fn take<ReqBody, ResBody>(
+        &self,
+        turn: Turn<StoredResponse>,
+        plan: Use,
+        request: Request<ReqBody>,
+    ) -> ResponseFuture<S, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        ReqBody: Body + Send + 'static,
+        ResBody: Body<Data = Bytes> + Send + 'static,
+        ResBody::Error: Send,
+    {
+        match turn {
+            Turn::Run(fill) => {
+                let (parts, body) = request.into_parts();
+                let run = origin::run(Arc::clone(&self.rules), fill, self.inner(), parts, body);
+                ResponseFuture::fill(self.cache.handover(run))
+            }
+            Turn::Wait(follower, key) => self.wait(key, Some(follower), plan, request),
+            Turn::Hit(found) => {
+                let (parts, _) = request.into_parts();
+                ResponseFuture::ready(hit(&found, &self.rules, plan.is_head, parts.extensions))
+            }
+            Turn::Shared(record) => {
+                let (parts, _) = request.into_parts();
+                ResponseFuture::ready(shared(&record.payload, &self.rules, parts.extensions))
+            }
+        }
+    }
+
+    /// Asks a backend that does not answer at once, or waits for a flight.
+    fn wait<ReqBody, ResBody>(
+        &self,
+        key: OwnedKey,
+        follower: Option<Follower>,
+        plan: Use,
+        request: Request<ReqBody>,
+    ) -> ResponseFuture<S, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        ReqBody: Body + Send + 'static,
+        ResBody: Body<Data = Bytes> + Send + 'static,
+        ResBody::Error: Send,
+    {
+        let this = self.clone();
+        ResponseFuture::boxed(Box::pin(async move { this.waited(key, follower, plan, request).await }))
+    }
+
+    async fn waited<ReqBody, ResBody>(
+        self,
+        key: OwnedKey,
+        follower: Option<Follower>,
+        plan: Use,
+        request: Request<ReqBody>,
+    ) -> Answer<ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        ReqBody: Body + Send + 'static,
+        ResBody: Body<Data = Bytes> + Send + 'static,
+        ResBody::Error: Send,
+    {
+        let (parts, body) = request.into_parts();
+        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts };
+        if let Some(reason) = plan.on_miss {
+            return match self.cache.look(&key, &ask).await {
+                Ok(found) => {
+                    self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
+                    Ok(hit(&found, &self.rules, plan.is_head, parts.extensions))
+                }
+                Err(_) => self.bypass(Request::from_parts(parts, body), reason).await,
+            };
+        }
+        match self.cache.turn(key.clone(), &ask, follower).await {
+            Turn::Hit(found) => {
+                self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
+                Ok(hit(&found, &self.rules, plan.is_head, parts.extensions))
+            }
+            turn => self.take(turn, plan, Request::from_parts(parts, body)).await,
+        }
+    }
+
+    fn bypass<ReqBody, ResBody>(
+        &self,
+        request: Request<ReqBody>,
+        reason: BypassReason,
+    ) -> ResponseFuture<S, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        ResBody: Body,
+    {
+        self.cache.core.reporter.tell(&Event::Bypass { reason });
+        self.rules.hint(reason);
+        let afterwards = Afterwards::Tell { reason, rules: Arc::clone(&self.rules) };
+        ResponseFuture::pass(self.inner(), request, afterwards)
+    }
+
+    /// Inside a fill of the same cache, this layer only says what it would have done.
+    fn nested<ReqBody, ResBody>(&self, request: Request<ReqBody>) -> ResponseFuture<S, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+        ReqBody: Body,
+        ResBody: Body,
+    {
+        let (parts, body) = request.into_parts();
+        let has_body = !body.is_end_stream() && body.size_hint().exact() != Some(0);
+        let allows = self.rules.of_request(&parts, has_body).is_ok();
+        let afterwards = Afterwards::Advise { allows, rules: Arc::clone(&self.rules) };
+        ResponseFuture::pass(self.inner(), Request::from_parts(parts, body), afterwards)
+    }
+}
+
+/// What is done with the response of an inner service that was called as it is.
+#[derive(Debug)]
+pub(super) enum Afterwards {
+    Tell { reason: BypassReason, rules: Arc<Rules> },
+    Advise { allows: bool, rules: Arc<Rules> },
+}
+
+impl Afterwards {
+    pub(super) fn apply<B>(&self, response: Response<B>) -> Response<B> {
+        match self {
+            Self::Tell { reason, rules } => finish(response, CacheStatus::Bypass(*reason), rules),
+            Self::Advise { allows, rules } => {
+                let (mut parts, body) = response.into_parts();
+                let filtered = rules.response_filter.as_ref().is_some_and(|filter| !filter(&parts));
+                if filtered || !allows {
+                    parts.extensions.insert(CachePolicy::no_store());
+                } else {
+                    parts.extensions.get_or_insert_default::<CachePolicy>().add_layer(rules.ttl);
+                }
+                Response::from_parts(parts, body)
+            }
+        }
+    }
+}
+
+/// Notes what the cache did, where it is to be seen.
+pub(super) fn finish<B>(mut response: Response<B>, status: CacheStatus, rules: &Rules) -> Response<B> {
+    if let Some(cache) = &rules.cache_status {
+        // Appended: each cache on the way adds its own, ours comes after those nearer to the origin.
+        response.headers_mut().append("cache-status", status.field(cache, None));
+    }
+    response.extensions_mut().insert(status);
+    response
+}
+
+fn hit<B: Body>(
+    found: &Found<StoredResponse>,
+    rules: &Rules,
+    is_head: bool,
+    extensions: Extensions,
+) -> Response<CacheBody<B>> {
+    let stored = &found.record.payload;
+    let mut response = rebuild(stored, rules, if is_head { Bytes::new() } else { stored.body().clone() });
+    let headers = response.headers_mut();
+    if rules.age_header {
+        headers.insert(header::AGE, super::age::value(found.age / 1_000));
+    }
+    if let Some(name) = &rules.hit_header {
+        headers.insert(name, HeaderValue::from_static("True"));
+    }
+    if let Some(cache) = &rules.cache_status {
+        headers.insert("cache-status", CacheStatus::Hit.field(cache, found.left));
+    }
+    with_status(response, CacheStatus::Hit, extensions)
+}
+
+fn shared<B: Body>(stored: &StoredResponse, rules: &Rules, extensions: Extensions) -> Response<CacheBody<B>> {
+    let mut response = rebuild(stored, rules, stored.body().clone());
+    let headers = response.headers_mut();
+    for slot in &rules.slots {
+        headers.remove(slot);
+    }
+    if let Some(cache) = &rules.cache_status {
+        headers.insert("cache-status", CacheStatus::Shared.field(cache, None));
+    }
+    with_status(response, CacheStatus::Shared, extensions)
+}
+
+fn rebuild<B: Body>(stored: &StoredResponse, rules: &Rules, body: Bytes) -> Response<CacheBody<B>> {
+    let mut response = Response::new(CacheBody::whole(body));
+    *response.status_mut() = stored.status();
+    *response.headers_mut() = stored.headers_for(&rules.slots);
+    response
+}
+
+/// The map of the request's extensions is used again: a new one is three allocations.
+fn with_status<B>(mut response: Response<B>, status: CacheStatus, mut extensions: Extensions) -> Response<B> {
+    extensions.clear();
+    extensions.insert(status);
+    *response.extensions_mut() = extensions;
+    response
+}

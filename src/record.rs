@@ -1,0 +1,202 @@
+//! What is stored: one atomic unit of metadata and payload, live in memory and bytes outside.
+//!
+//! ```text
+//! bytes := "axc" version kind  head length (u32, little endian)  head  body
+//! ```
+//!
+//! The head is small and length-checked; the body is a raw slice and read back without a copy. Bytes come from a
+//! backend and may be anything: whatever is not exactly a record is an error, which counts as a miss.
+
+use std::{any::Any, fmt, sync::Arc};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, ErrorKind, Result},
+    value::{Live, Value},
+};
+
+const MAGIC: &[u8; 3] = b"axc";
+const VERSION: u8 = 1;
+const PREFIX: usize = MAGIC.len() + 2 + 4;
+
+/// When a record may be used, and what tells it from others. All times are UNIX milliseconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    /// When the origin made it, so that its age counts from there.
+    pub(crate) created: u64,
+    pub(crate) fresh_until: u64,
+    /// May be served while it is refreshed, until then.
+    pub(crate) stale_until: u64,
+    /// May be served if the origin fails, until then.
+    pub(crate) error_until: u64,
+    /// Never comes back: names this record and the variants that hang on it.
+    pub(crate) nonce: u64,
+    /// How long the fill took, in milliseconds.
+    pub(crate) took: u32,
+    /// The text behind the digests of the key.
+    pub(crate) digested: Option<Box<str>>,
+    /// The stamp of the namespace when the fill began. It has no meaning outside this process and stays there.
+    #[serde(skip)]
+    pub(crate) namespace: u64,
+}
+
+/// What a record carries.
+pub(crate) trait Payload: fmt::Debug + Send + Sync + Sized + 'static {
+    /// Tells one sort of payload from another in the stored bytes.
+    const KIND: u8;
+    type Head: Serialize + for<'de> Deserialize<'de>;
+
+    fn encode(&self) -> (Self::Head, Bytes);
+    fn decode(head: Self::Head, body: Bytes) -> Result<Self>;
+    /// About how many bytes of memory the payload takes beside itself.
+    fn weight(&self) -> usize;
+}
+
+#[derive(Debug)]
+pub(crate) struct Record<P> {
+    pub(crate) meta: Meta,
+    pub(crate) payload: P,
+}
+
+impl<P: Payload> Record<P> {
+    pub(crate) fn into_value(self: Arc<Self>) -> Value {
+        Value::live(self)
+    }
+
+    /// The record in a value: the live object itself, or what its bytes say.
+    pub(crate) fn from_value(value: Value) -> Result<Arc<Self>> {
+        match value.downcast::<Self>() {
+            Ok(record) => Ok(record),
+            Err(value) => Self::from_bytes(&value.to_bytes()?).map(Arc::new),
+        }
+    }
+
+    fn from_bytes(bytes: &Bytes) -> Result<Self> {
+        let (prefix, rest) = bytes.split_at_checked(PREFIX).ok_or_else(|| wrong("too short"))?;
+        let ([m0, m1, m2, version, kind], length) = prefix.split_first_chunk().ok_or_else(|| wrong("too short"))?;
+        if [*m0, *m1, *m2] != *MAGIC {
+            return Err(wrong("not written by this crate"));
+        }
+        if *version != VERSION {
+            return Err(wrong(format!("version {version}, expected {VERSION}")));
+        }
+        if *kind != P::KIND {
+            return Err(wrong(format!("entry of kind {kind}, expected kind {}", P::KIND)));
+        }
+        let length: [u8; 4] = length.try_into().map_err(|_| wrong("too short"))?;
+        let length = usize::try_from(u32::from_le_bytes(length)).map_err(|_| wrong("head too long"))?;
+        let (head, _) = rest.split_at_checked(length).ok_or_else(|| wrong("head cut off"))?;
+        let (meta, head, body_length) = match postcard::take_from_bytes::<(Meta, P::Head, u64)>(head) {
+            Ok((head, [])) => head,
+            Ok(_) => return Err(wrong("bytes left over in the head")),
+            Err(error) => return Err(wrong(error.to_string())),
+        };
+        let body = bytes.slice(PREFIX + length..);
+        if body.len() as u64 != body_length {
+            return Err(wrong(format!("body of {} bytes, expected {body_length}", body.len())));
+        }
+        Ok(Self { meta, payload: P::decode(head, body)? })
+    }
+}
+
+fn wrong(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::message(ErrorKind::Decode, what)
+}
+
+impl<P: Payload> Live for Record<P> {
+    fn encode(&self) -> Result<Bytes> {
+        let (head, body) = self.payload.encode();
+        let head = postcard::to_allocvec(&(&self.meta, head, body.len() as u64))
+            .map_err(|error| Error::new(ErrorKind::Encode, error))?;
+        let length = u32::try_from(head.len()).map_err(|_| Error::message(ErrorKind::TooLarge, "head over 4 GiB"))?;
+        let mut bytes = BytesMut::with_capacity(PREFIX + head.len() + body.len());
+        bytes.put_slice(MAGIC);
+        bytes.put_u8(VERSION);
+        bytes.put_u8(P::KIND);
+        bytes.put_u32_le(length);
+        bytes.put_slice(&head);
+        bytes.put_slice(&body);
+        Ok(bytes.freeze())
+    }
+
+    fn weight(&self) -> usize {
+        size_of::<Self>() + 16 + self.meta.digested.as_deref().map_or(0, str::len) + self.payload.weight()
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+/// A value of the user's, as the codec wrote it.
+#[derive(Debug)]
+pub(crate) struct Encoded(pub(crate) Bytes);
+
+impl Payload for Encoded {
+    const KIND: u8 = b'v';
+    type Head = ();
+
+    fn encode(&self) -> ((), Bytes) {
+        ((), self.0.clone())
+    }
+
+    fn decode((): (), body: Bytes) -> Result<Self> {
+        Ok(Self(body))
+    }
+
+    fn weight(&self) -> usize {
+        self.0.len() + 32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record<Encoded> {
+        let meta = Meta {
+            created: 1,
+            fresh_until: 2,
+            stale_until: 2,
+            error_until: 2,
+            nonce: 3,
+            took: 4,
+            digested: Some("a=1".into()),
+            namespace: 0,
+        };
+        Record { meta, payload: Encoded(Bytes::from_static(b"body")) }
+    }
+
+    #[test]
+    fn a_record_comes_back_from_its_bytes() {
+        let bytes = record().encode().expect("encodes");
+        let back = Record::<Encoded>::from_value(Value::from_bytes(bytes)).expect("decodes");
+        assert_eq!(back.meta, record().meta);
+        assert_eq!(back.payload.0, "body");
+    }
+
+    #[test]
+    fn the_bytes_of_version_one_do_not_change() {
+        let golden = b"axc\x01v\x0c\0\0\0\x01\x02\x02\x02\x03\x04\x01\x03a=1\x04body";
+        assert_eq!(record().encode().expect("encodes"), &golden[..]);
+    }
+
+    #[test]
+    fn no_bytes_but_a_whole_record_are_one() {
+        let whole = record().encode().expect("encodes");
+        let read = |bytes: Bytes| Record::<Encoded>::from_value(Value::from_bytes(bytes)).map(drop);
+        for length in 0..whole.len() {
+            assert_eq!(read(whole.slice(..length)).expect_err("cut off").kind(), ErrorKind::Decode);
+        }
+        for index in 0..PREFIX {
+            let mut broken = whole.to_vec();
+            broken[index] ^= 0x55;
+            assert!(read(broken.into()).is_err(), "byte {index}");
+        }
+        let mut longer = whole.to_vec();
+        longer.push(0);
+        assert!(read(longer.into()).is_err());
+    }
+}

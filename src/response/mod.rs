@@ -1,0 +1,258 @@
+//! What is kept of a response, and how it becomes one again.
+
+mod select;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
+
+pub(crate) use self::select::{Asked, Selecting, Selector, values, varied};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    fields::members,
+    record::Payload,
+};
+
+/// Bodies up to this size are copied into a buffer of their own: a small slice of a large read buffer, as proxying
+/// handlers make them, would keep all of it alive.
+const COPIED: usize = 64 * 1024;
+
+/// The memory one field of a header map takes beside its value.
+const FIELD: usize = 112;
+
+/// The answer to a later request: status, header fields and the whole body.
+///
+/// # Examples
+///
+/// It is what [`CacheLayer::is_stale`](crate::CacheLayer::is_stale) looks at:
+///
+/// ```
+/// use axum_caching::{Cache, CacheLayer, NullBackend};
+///
+/// let cache = Cache::new(NullBackend::default());
+/// let layer = CacheLayer::new(&cache)
+///     .is_stale(|_request, stored| stored.headers().get("x-build").is_none_or(|build| build != "42"));
+/// # let _ = layer;
+/// ```
+#[derive(Debug)]
+pub struct StoredResponse {
+    status: StatusCode,
+    /// With a slot for each field that changes at every hit: `HeaderMap` reallocates when it grows after a clone.
+    headers: HeaderMap,
+    body: Bytes,
+    selecting: Selecting,
+    slots: Box<[HeaderName]>,
+}
+
+impl StoredResponse {
+    /// Keeps what may be kept of the head of a response. `slots` are the fields that a hit overwrites.
+    pub(crate) fn new(
+        parts: &response::Parts,
+        selecting: Selecting,
+        slots: &[HeaderName],
+        date: impl FnOnce() -> HeaderValue,
+    ) -> Self {
+        let mut headers = kept(&parts.headers);
+        if !headers.contains_key(header::DATE) {
+            headers.insert(header::DATE, date());
+        }
+        if has_content(parts.status) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Self::with(parts.status, headers, Bytes::new(), selecting, slots)
+    }
+
+    pub(crate) fn with_body(mut self, body: &Bytes) -> Self {
+        if let Some(length) = self.headers.get_mut(header::CONTENT_LENGTH) {
+            *length = HeaderValue::from(body.len());
+        }
+        self.body = owned(body);
+        self
+    }
+
+    fn with(
+        status: StatusCode,
+        mut headers: HeaderMap,
+        body: Bytes,
+        selecting: Selecting,
+        slots: &[HeaderName],
+    ) -> Self {
+        for slot in slots {
+            headers.insert(slot, HeaderValue::from_static("-"));
+        }
+        // The clone is exact: no room that was only needed while it grew.
+        Self { status, headers: headers.clone(), body, selecting, slots: slots.into() }
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The header fields. Those that the layer adds to each answer have no meaning here.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    pub(crate) fn selecting(&self) -> &Selecting {
+        &self.selecting
+    }
+
+    pub(crate) fn select_by(&mut self, selecting: Selecting) {
+        self.selecting = selecting;
+    }
+
+    /// The header fields for one answer, the slots of which are still to be filled.
+    pub(crate) fn headers_for(&self, slots: &[HeaderName]) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        // Stored by a layer with other options.
+        for slot in self.slots.iter().filter(|slot| !slots.contains(slot)) {
+            headers.remove(slot);
+        }
+        headers
+    }
+}
+
+fn owned(body: &Bytes) -> Bytes {
+    if body.len() > COPIED { body.clone() } else { Bytes::copy_from_slice(body) }
+}
+
+fn has_content(status: StatusCode) -> bool {
+    status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED && !status.is_informational()
+}
+
+/// The fields that belong to the representation, not to one connection or one client (RFC 9111 §3.1).
+fn kept(headers: &HeaderMap) -> HeaderMap {
+    let named: Vec<&[u8]> =
+        headers.get_all(header::CONNECTION).into_iter().flat_map(|line| members(line.as_bytes())).collect();
+    let stays = |name: &HeaderName| {
+        !is_hop_by_hop(name) && !named.iter().any(|other| other.eq_ignore_ascii_case(name.as_str().as_bytes()))
+    };
+    let size = headers.iter().filter(|(name, _)| stays(name)).map(|(_, value)| value.len()).sum();
+    // All values in one buffer of their own, for the reason that bodies have one.
+    let mut buffer = BytesMut::with_capacity(size);
+    let mut copies = HeaderMap::with_capacity(headers.keys_len() + 4);
+    for (name, value) in headers.iter().filter(|(name, _)| stays(name)) {
+        buffer.extend_from_slice(value.as_bytes());
+        let mut copy =
+            HeaderValue::from_maybe_shared(buffer.split().freeze()).expect("copied from a header value, byte for byte");
+        copy.set_sensitive(value.is_sensitive());
+        copies.append(own_name(name), copy);
+    }
+    copies
+}
+
+/// The name, in memory of its own if it has any.
+fn own_name(name: &HeaderName) -> HeaderName {
+    HeaderName::from_bytes(name.as_str().as_bytes()).expect("copied from a header name, byte for byte")
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            // Never replayed, whoever allowed such a response to be stored.
+            | "set-cookie"
+            // Counted, and made anew.
+            | "age"
+    )
+}
+
+impl Payload for StoredResponse {
+    const KIND: u8 = b'r';
+    type Head = (u16, Vec<(String, Vec<u8>)>, Selecting);
+
+    fn encode(&self) -> (Self::Head, Bytes) {
+        let fixed = self.headers.iter().filter(|(name, _)| !self.slots.contains(name));
+        let fields = fixed.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+        ((self.status.as_u16(), fields, self.selecting.clone()), self.body.clone())
+    }
+
+    fn decode((status, fields, selecting): Self::Head, body: Bytes) -> Result<Self> {
+        let status = StatusCode::from_u16(status).map_err(|error| Error::new(ErrorKind::Decode, error))?;
+        let mut headers = HeaderMap::with_capacity(fields.len().min(1_024));
+        for (name, value) in fields {
+            let name = HeaderName::try_from(name).map_err(|error| Error::new(ErrorKind::Decode, error))?;
+            let value = HeaderValue::try_from(value).map_err(|error| Error::new(ErrorKind::Decode, error))?;
+            if headers.try_append(name, value).is_err() {
+                return Err(Error::message(ErrorKind::Decode, "too many header fields"));
+            }
+        }
+        Ok(Self::with(status, headers, body, selecting, &[]))
+    }
+
+    fn weight(&self) -> usize {
+        let values: usize = self.headers.values().map(HeaderValue::len).sum();
+        self.headers.len() * FIELD + values + self.body.len() + self.selecting.weight() + 64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(lines: &[(&str, &str)]) -> StoredResponse {
+        let mut response = http::Response::builder();
+        for (name, value) in lines {
+            response = response.header(*name, *value);
+        }
+        let (parts, ()) = response.body(()).expect("valid").into_parts();
+        let date = || HeaderValue::from_static("now");
+        StoredResponse::new(&parts, Selecting::default(), &[], date).with_body(&Bytes::from_static(b"body"))
+    }
+
+    #[test]
+    fn what_belongs_to_one_connection_or_one_client_is_not_kept() {
+        let stored = stored(&[
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("proxy-authenticate", "x"),
+            ("set-cookie", "a=1"),
+            ("age", "7"),
+            ("x-kept", "1"),
+        ]);
+        let names: Vec<_> = stored.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-kept", "date", "content-length"]);
+    }
+
+    #[test]
+    fn lines_of_one_name_and_bytes_that_are_no_text_are_kept() {
+        let (mut parts, ()) = http::Response::new(()).into_parts();
+        parts.headers.append("link", HeaderValue::from_static("a"));
+        parts.headers.append("link", HeaderValue::from_bytes(b"caf\xe9").expect("valid"));
+        let date = || HeaderValue::from_static("now");
+        let stored = StoredResponse::new(&parts, Selecting::default(), &[], date);
+
+        let (head, body) = stored.encode();
+        let back = StoredResponse::decode(head, body).expect("decodes");
+
+        let links: Vec<_> = back.headers().get_all("link").iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(links, [&b"a"[..], b"caf\xe9"]);
+    }
+
+    #[test]
+    fn a_small_body_does_not_keep_the_buffer_it_was_cut_from() {
+        let buffer = Bytes::from(vec![1; 1 << 20]);
+        let slice = buffer.slice(..10);
+        let copy = owned(&slice);
+        assert_ne!(copy.as_ptr(), slice.as_ptr());
+    }
+}

@@ -1,0 +1,215 @@
+//! What selects among the representations of one resource.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, Uri, header};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fields::{accepted_codings, cookie, members},
+    key::HashMethod,
+    reason::NotStored,
+};
+
+/// More fields than this select nothing that is worth keeping.
+const MAX_SELECTORS: usize = 8;
+
+/// A longer value is not kept for comparison.
+const MAX_VALUE: usize = 4 * 1024;
+
+/// One property of a request that selects a representation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Selector {
+    /// The host that was asked, from the target or the `Host` field.
+    Host,
+    /// One cookie of the `Cookie` field.
+    Cookie(Box<str>),
+    /// A field, all its lines together, by its name in lower case.
+    Field(#[serde(with = "name")] HeaderName),
+}
+
+impl From<HeaderName> for Selector {
+    fn from(name: HeaderName) -> Self {
+        if name == header::HOST { Self::Host } else { Self::Field(name) }
+    }
+}
+
+mod name {
+    use http::HeaderName;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(name: &HeaderName, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(name.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderName, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// What of a request can select.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) uri: &'a Uri,
+}
+
+impl<'a> Asked<'a> {
+    /// The value of a selector; absent is not empty (Django CVE-2026-113593).
+    pub(crate) fn value(&self, selector: &Selector) -> Option<Cow<'a, [u8]>> {
+        match selector {
+            Selector::Host => self.host(),
+            Selector::Cookie(name) => cookie(self.lines(&header::COOKIE), name).map(Cow::Owned),
+            Selector::Field(name) if *name == header::ACCEPT_ENCODING => {
+                self.headers.contains_key(name).then(|| Cow::Owned(accepted_codings(self.lines(name))))
+            }
+            Selector::Field(name) => self.field(name),
+        }
+    }
+
+    /// The host in lower case. A target that names one goes before the field (RFC 9112 §3.2.2).
+    fn host(&self) -> Option<Cow<'a, [u8]>> {
+        let host = match self.uri.authority() {
+            Some(authority) => authority.as_str().as_bytes(),
+            None => self.headers.get(header::HOST)?.as_bytes(),
+        };
+        if host.iter().any(u8::is_ascii_uppercase) {
+            return Some(Cow::Owned(host.to_ascii_lowercase()));
+        }
+        Some(Cow::Borrowed(host))
+    }
+
+    fn field(&self, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+        let mut lines = self.lines(name);
+        let first = lines.next()?;
+        let mut all = Cow::Borrowed(first);
+        for line in lines {
+            all.to_mut().extend_from_slice(b", ");
+            all.to_mut().extend_from_slice(line);
+        }
+        Some(all)
+    }
+
+    fn lines(&self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.headers.get_all(name).into_iter().map(|value| value.as_bytes().trim_ascii())
+    }
+}
+
+/// The selectors of a response, with the values that its request had for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Selecting(Box<[(Selector, Option<Box<[u8]>>)]>);
+
+impl Selecting {
+    /// Reads the values of a request.
+    pub(crate) fn of(selectors: &[Selector], asked: Asked<'_>) -> Result<Self, NotStored> {
+        if selectors.len() > MAX_SELECTORS {
+            return Err(NotStored::TooManySelectors);
+        }
+        let read = |selector: &Selector| match asked.value(selector) {
+            Some(value) if value.len() > MAX_VALUE => Err(NotStored::TooManySelectors),
+            value => Ok((selector.clone(), value.map(|value| value.into_owned().into()))),
+        };
+        selectors.iter().map(read).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(crate) fn matches(&self, asked: Asked<'_>) -> bool {
+        self.0.iter().all(|(selector, value)| asked.value(selector).as_deref() == value.as_deref())
+    }
+
+    pub(crate) fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.0.iter().map(|(selector, _)| selector)
+    }
+
+    /// Whether anything but the host selects.
+    pub(crate) fn is_varied(&self) -> bool {
+        self.selectors().any(|selector| *selector != Selector::Host)
+    }
+
+    /// A digest of a request's values for these selectors.
+    pub(crate) fn digest(&self, asked: Asked<'_>, hash: HashMethod) -> String {
+        hash.hex(&values(self.selectors(), asked)).as_str().to_owned()
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        let values = self.0.iter().map(|(_, value)| value.as_deref().map_or(0, |value| value.len() + 16));
+        self.0.len() * size_of::<(Selector, Option<Box<[u8]>>)>() + values.sum::<usize>()
+    }
+}
+
+/// A request's values for some selectors, length-prefixed; absent is not empty.
+pub(crate) fn values<'a>(selectors: impl Iterator<Item = &'a Selector>, asked: Asked<'_>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    for selector in selectors {
+        match asked.value(selector) {
+            None => bytes.push(b'-'),
+            Some(value) => {
+                bytes.push(b'+');
+                bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+                bytes.extend_from_slice(&value);
+            }
+        }
+    }
+    bytes
+}
+
+/// The names in the `Vary` of a response. `*`, or what is no name, means that nothing but chance selects.
+pub(crate) fn varied(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotStored> {
+    let mut names = Vec::new();
+    for line in headers.get_all(header::VARY) {
+        for member in members(line.as_bytes()) {
+            // Django CVE-2026-6907 stored `Vary: *`.
+            let name = HeaderName::from_bytes(member).ok().filter(|name| name.as_str() != "*");
+            names.push(name.ok_or(NotStored::VaryAny)?);
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn asked<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Asked<'a> {
+        Asked { headers, uri }
+    }
+
+    #[test]
+    fn absent_is_not_empty_and_lines_are_one_list() {
+        let uri = Uri::from_static("/");
+        let field = Selector::Field(header::ACCEPT_LANGUAGE);
+        let mut headers = HeaderMap::new();
+        assert_eq!(asked(&headers, &uri).value(&field), None);
+        headers.append(header::ACCEPT_LANGUAGE, HeaderValue::from_static(""));
+        assert_eq!(asked(&headers, &uri).value(&field).as_deref(), Some(&b""[..]));
+        headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("de"));
+        headers.append(header::ACCEPT_LANGUAGE, HeaderValue::from_static(" en"));
+        assert_eq!(asked(&headers, &uri).value(&field).as_deref(), Some(&b"de, en"[..]));
+    }
+
+    #[test]
+    fn values_cannot_be_shifted_between_selectors() {
+        let uri = Uri::from_static("/");
+        let selectors = [Selector::Field(header::ACCEPT), Selector::Field(header::ACCEPT_LANGUAGE)];
+        let digest = |accept: &'static str, language: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            if let Some(language) = language {
+                headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static(language));
+            }
+            values(selectors.iter(), asked(&headers, &uri))
+        };
+        assert_ne!(digest("ab", Some("c")), digest("a", Some("bc")));
+        assert_ne!(digest("a", Some("")), digest("a", None));
+    }
+
+    #[test]
+    fn the_host_of_the_target_goes_before_the_field_and_case_does_not_matter() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("Field.example"));
+        let (relative, absolute) = (Uri::from_static("/"), Uri::from_static("http://TARGET.example:8080/"));
+        assert_eq!(asked(&headers, &relative).value(&Selector::Host).as_deref(), Some(&b"field.example"[..]));
+        assert_eq!(asked(&headers, &absolute).value(&Selector::Host).as_deref(), Some(&b"target.example:8080"[..]));
+    }
+}

@@ -1,0 +1,68 @@
+//! Random stamps, compared for equality and nothing else. A purge replaces one; no clock and no counter is involved.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use dashmap::DashMap;
+
+/// A number that was never used before and is not 0, which stands for "no stamp".
+pub(crate) fn fresh() -> u64 {
+    // Each `RandomState` has keys of its own, from the randomness of the operating system.
+    RandomState::new().hash_one(0_u8) | 1
+}
+
+/// The stamp of one namespace. Replacing it makes every entry that was stored under it, or will be, unreachable.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamp(Arc<AtomicU64>);
+
+impl Stamp {
+    pub(crate) fn now(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn replace(&self) {
+        self.0.store(fresh(), Ordering::Release);
+    }
+}
+
+/// The stamps of all namespaces of a cache, by prefix.
+#[derive(Debug, Default)]
+pub(crate) struct Stamps(DashMap<Box<str>, Stamp>);
+
+impl Stamps {
+    /// The stamp of a namespace; the same one at every call.
+    pub(crate) fn of(&self, prefix: &str) -> Stamp {
+        self.0.entry(prefix.into()).or_insert_with(|| Stamp(Arc::new(AtomicU64::new(fresh())))).clone()
+    }
+
+    /// Replaces the stamps of every namespace whose prefix begins with `subtree`.
+    pub(crate) fn replace(&self, subtree: &str) {
+        self.0.iter().filter(|stamp| stamp.key().starts_with(subtree)).for_each(|stamp| stamp.replace());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_do_not_repeat() {
+        let stamps: std::collections::HashSet<_> = (0..10_000).map(|_| fresh()).collect();
+        assert_eq!(stamps.len(), 10_000);
+    }
+
+    #[test]
+    fn replacing_reaches_the_subtree_and_nothing_beside_it() {
+        let stamps = Stamps::default();
+        let (inside, beside) = (stamps.of("@1:a@1:b/"), stamps.of("@1:c/"));
+        let before = (inside.now(), beside.now());
+        stamps.replace("@1:a");
+        assert_ne!(inside.now(), before.0);
+        assert_eq!(beside.now(), before.1);
+    }
+}

@@ -1,0 +1,3 @@
+//! What a test needs: a clock that stands still (feature `testing`).
+
+pub use crate::clock::ManualClock;

@@ -1,0 +1,128 @@
+use std::{any::Any, fmt, sync::Arc};
+
+use bytes::Bytes;
+
+use crate::error::Result;
+
+/// What a backend keeps: an opaque value.
+///
+/// Inside the process a value is a live object, shared and never copied; a backend that needs bytes asks for them
+/// with [`to_bytes`](Value::to_bytes) and hands them back with [`from_bytes`](Value::from_bytes). Integers are
+/// plain on every backend, so that a server can add to them. A clone is another handle on the same value.
+///
+/// # Examples
+///
+/// ```
+/// use axum_caching::Value;
+///
+/// let value = Value::from_bytes("hello");
+/// assert_eq!(value.to_bytes()?, "hello");
+/// assert_eq!(Value::from_bytes("42").as_integer(), Some(42));
+/// # Ok::<(), axum_caching::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Value(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    Live(Arc<dyn Live>),
+    Bytes(Bytes),
+    Integer(i64),
+}
+
+/// An object that is kept as it is, and knows its bytes.
+pub(crate) trait Live: Any + Send + Sync {
+    fn encode(&self) -> Result<Bytes>;
+    fn weight(&self) -> usize;
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+impl Value {
+    /// A value from the bytes that [`to_bytes`](Value::to_bytes) gave.
+    ///
+    /// Bytes that are no such value are found out when they are read, and count as a miss.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        Self(Repr::Bytes(bytes.into()))
+    }
+
+    /// A value that a backend can add to.
+    ///
+    /// ```
+    /// # use axum_caching::Value;
+    /// assert_eq!(Value::integer(-7).to_bytes()?, "-7");
+    /// # Ok::<(), axum_caching::Error>(())
+    /// ```
+    pub fn integer(integer: i64) -> Self {
+        Self(Repr::Integer(integer))
+    }
+
+    pub(crate) fn live(object: Arc<dyn Live>) -> Self {
+        Self(Repr::Live(object))
+    }
+
+    /// The bytes of this value. A live object is encoded anew at each call, an integer is ASCII digits.
+    pub fn to_bytes(&self) -> Result<Bytes> {
+        match &self.0 {
+            Repr::Live(object) => object.encode(),
+            Repr::Bytes(bytes) => Ok(bytes.clone()),
+            Repr::Integer(integer) => Ok(Bytes::from(integer.to_string())),
+        }
+    }
+
+    /// The integer, if it is one: from [`integer`](Value::integer) or from ASCII digits.
+    ///
+    /// ```
+    /// # use axum_caching::Value;
+    /// assert_eq!(Value::integer(3).as_integer(), Some(3));
+    /// assert_eq!(Value::from_bytes("three").as_integer(), None);
+    /// ```
+    pub fn as_integer(&self) -> Option<i64> {
+        match &self.0 {
+            Repr::Integer(integer) => Some(*integer),
+            Repr::Bytes(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
+            Repr::Live(_) => None,
+        }
+    }
+
+    /// About how many bytes of memory this value takes beside the handle.
+    ///
+    /// ```
+    /// # use axum_caching::Value;
+    /// assert!(Value::from_bytes(vec![0; 1_000]).weight() >= 1_000);
+    /// ```
+    pub fn weight(&self) -> usize {
+        match &self.0 {
+            Repr::Live(object) => object.weight(),
+            Repr::Bytes(bytes) => bytes.len() + 32,
+            Repr::Integer(_) => 0,
+        }
+    }
+
+    /// Whether it was made as an integer, not only readable as one.
+    #[cfg(feature = "memory")]
+    pub(crate) fn is_counter(&self) -> bool {
+        matches!(self.0, Repr::Integer(_))
+    }
+
+    /// The live object, if it is a `T`; otherwise the value again.
+    pub(crate) fn downcast<T: Send + Sync + 'static>(self) -> Result<Arc<T>, Self> {
+        match self.0 {
+            Repr::Live(object) => match Arc::clone(&object).into_any().downcast::<T>() {
+                Ok(object) => Ok(object),
+                Err(_) => Err(Self(Repr::Live(object))),
+            },
+            other => Err(Self(other)),
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    // Never the content: it may be somebody's page.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Live(object) => write!(f, "Value(live, {} B)", object.weight()),
+            Repr::Bytes(bytes) => write!(f, "Value({} B)", bytes.len()),
+            Repr::Integer(integer) => write!(f, "Value({integer})"),
+        }
+    }
+}

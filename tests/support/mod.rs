@@ -1,0 +1,112 @@
+//! What the tests share: an application that counts, requests, and ways to look at answers.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test file is a crate of its own and uses a part of this"
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use axum_caching::{Cache, CacheLayer, CacheStatus, MemoryBackend, NotStored, testing::ManualClock};
+use http::Request;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+/// Counts the runs of a handler.
+#[derive(Clone, Debug, Default)]
+pub struct Runs(Arc<AtomicUsize>);
+
+impl Runs {
+    /// Notes a run, and says which one it is, from 1.
+    pub fn next(&self) -> usize {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A cache in memory whose time stands still.
+pub fn cache() -> (Cache, ManualClock) {
+    let (cache, _, clock) = cache_and_backend();
+    (cache, clock)
+}
+
+pub fn cache_and_backend() -> (Cache, MemoryBackend, ManualClock) {
+    let clock = ManualClock::new();
+    let backend = MemoryBackend::builder().clock(clock.clock()).build();
+    (Cache::builder(backend.clone()).clock(clock.clock()).build(), backend, clock)
+}
+
+pub fn layer(cache: &Cache) -> CacheLayer {
+    CacheLayer::new(cache).ttl(Duration::from_secs(60))
+}
+
+/// A router in which everything goes to a handler that is told of the request and of the number of the run.
+pub fn app<R: IntoResponse>(
+    layer: CacheLayer,
+    handler: impl Fn(Request<Body>, usize) -> R + Clone + Send + Sync + 'static,
+) -> (Router, Runs) {
+    let runs = Runs::default();
+    let counted = runs.clone();
+    let router = Router::new()
+        .fallback(move |request: Request<Body>| {
+            let response = handler(request, counted.next()).into_response();
+            async move { response }
+        })
+        .layer(layer);
+    (router, runs)
+}
+
+pub fn get(uri: &str) -> Request<Body> {
+    Request::get(uri).body(Body::empty()).unwrap()
+}
+
+pub fn get_with(uri: &str, fields: &[(&str, &str)]) -> Request<Body> {
+    let builder = fields.iter().fold(Request::get(uri), |request, (name, value)| request.header(*name, *value));
+    builder.body(Body::empty()).unwrap()
+}
+
+pub async fn send(app: &Router, request: Request<Body>) -> Response {
+    app.clone().oneshot(request).await.unwrap()
+}
+
+pub async fn text(response: Response) -> String {
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Sends a GET, and gives status of the cache and body.
+pub async fn fetch(app: &Router, uri: &str) -> (CacheStatus, String) {
+    fetch_request(app, get(uri)).await
+}
+
+pub async fn fetch_request(app: &Router, request: Request<Body>) -> (CacheStatus, String) {
+    let response = send(app, request).await;
+    let status = CacheStatus::of(&response).expect("a status is always there");
+    (status, text(response).await)
+}
+
+pub fn is_miss(status: CacheStatus) -> bool {
+    matches!(status, CacheStatus::Miss { .. })
+}
+
+pub fn not_stored(status: CacheStatus) -> Option<NotStored> {
+    match status {
+        CacheStatus::Miss { not_stored, .. } => not_stored,
+        other => panic!("expected a miss, got {other:?}"),
+    }
+}

@@ -155,7 +155,7 @@ impl Flights {
                 match &mut slot.gate {
                     Lock::Open => {
                         slot.gate = Lock::Held(None);
-                        return Gate { flights: self.clone(), key: Arc::clone(key) };
+                        return Gate { flights: self.clone(), key: Arc::clone(key), held: true };
                     }
                     Lock::Held(waiting) => line = Arc::clone(waiting.get_or_insert_default()),
                 }
@@ -269,6 +269,18 @@ impl Lead {
         self.flight.end(outcome);
     }
 
+    /// Opens the gate and ends the flight, in one step.
+    pub(crate) fn end_and_open(mut self, mut gate: Gate, outcome: Outcome) {
+        self.ended = true;
+        gate.held = false;
+        let line = self.flights.change(&self.key, |slot| {
+            slot.remove(&self.flight);
+            mem::take(&mut slot.gate)
+        });
+        self.flight.end(outcome);
+        Gate::wake(line);
+    }
+
     fn fail(&self) {
         let outcome = self.flights.change(&self.key, |slot| {
             let mut state = self.flight.lock();
@@ -365,6 +377,7 @@ impl Drop for Follower {
 pub(crate) struct Gate {
     flights: Flights,
     key: Arc<str>,
+    held: bool,
 }
 
 impl Gate {
@@ -381,11 +394,18 @@ impl Gate {
     }
 }
 
-impl Drop for Gate {
-    fn drop(&mut self) {
-        let line = self.flights.change(&self.key, |slot| mem::take(&mut slot.gate));
+impl Gate {
+    fn wake(line: Option<Lock>) {
         if let Some(Lock::Held(Some(line))) = line {
             line.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if self.held {
+            Self::wake(self.flights.change(&self.key, |slot| mem::take(&mut slot.gate)));
         }
     }
 }

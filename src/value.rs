@@ -1,4 +1,8 @@
-use std::{any::Any, fmt, sync::Arc};
+use std::{
+    any::{Any, TypeId},
+    fmt,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -98,6 +102,12 @@ impl Value {
         }
     }
 
+    /// Whether it is an object of the cache's own, which carries its times itself.
+    #[cfg(feature = "memory")]
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.0, Repr::Live(_))
+    }
+
     /// Whether it was made as an integer, not only readable as one.
     #[cfg(feature = "memory")]
     pub(crate) fn is_counter(&self) -> bool {
@@ -107,10 +117,9 @@ impl Value {
     /// The live object, if it is a `T`; otherwise the value again.
     pub(crate) fn downcast<T: Send + Sync + 'static>(self) -> Result<Arc<T>, Self> {
         match self.0 {
-            Repr::Live(object) => match Arc::clone(&object).into_any().downcast::<T>() {
-                Ok(object) => Ok(object),
-                Err(_) => Err(Self(Repr::Live(object))),
-            },
+            Repr::Live(object) if (*object).type_id() == TypeId::of::<T>() => {
+                Ok(object.into_any().downcast().expect("the type was compared"))
+            }
             other => Err(Self(other)),
         }
     }

@@ -10,7 +10,6 @@ use crate::{
     codec,
     error::Error,
     flight::Head,
-    observe::Event,
     reason::{MissReason, NotStored},
     record::{Encoded, Record},
     ttl::Ttl,
@@ -113,10 +112,7 @@ impl Cache {
         let fill = match self.turn(key.clone(), &Any, None).await {
             Turn::Run(fill) => fill,
             Turn::Hit(found) => match self.decoded(&found.record.payload) {
-                Some(value) => {
-                    self.core.reporter.tell(&Event::Hit { key: &key.primary });
-                    return Ok(value);
-                }
+                Some(value) => return Ok(value),
                 None => self.alone(key, MissReason::Unreadable, 0),
             },
             Turn::Shared(record) => match self.decoded(&record.payload) {
@@ -140,7 +136,8 @@ impl Cache {
         };
         match codec::encode(&*self.core.codec, value) {
             Ok(bytes) => {
-                let lifetime = Lifetime { age: Duration::ZERO, fresh, kept: fresh };
+                let now = self.core.clock.now();
+                let lifetime = Lifetime { now, age: Duration::ZERO, fresh, kept: fresh };
                 let _ = fill.store(Encoded(Bytes::from(bytes)), lifetime, |_, _, _| Place::Primary).await;
             }
             Err(error) => {

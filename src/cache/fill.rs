@@ -3,11 +3,18 @@
 //! A caller asks for its [`Turn`]: an entry, the answer of somebody else's run, or the task of running the origin
 //! itself, with a [`Fill`] that says how that ended. The layer and the computed values both go this way.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{runtime::Handle, time};
 
-use super::{Cache, lookup::Found};
+use super::{
+    Cache,
+    lookup::{Found, Missed},
+};
 use crate::{
     error::{Error, ErrorKind},
     flight::{Follower, Head, Lead, News, Outcome, Role},
@@ -89,6 +96,8 @@ pub(crate) struct Fill {
 /// When a new record may be used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetime {
+    /// When the answer came, in UNIX milliseconds.
+    pub(crate) now: u64,
     /// How old the answer was when it came.
     pub(crate) age: Duration,
     /// From now on; `None` is for ever.
@@ -103,9 +112,12 @@ impl Cache {
         &self,
         key: OwnedKey,
         question: &Q,
-        reason: MissReason,
-        id: u64,
+        missed: &Missed<Q::Payload>,
+        moved: Option<u64>,
     ) -> Turn<Q::Payload> {
+        let reason = missed.reason;
+        let known = missed.primary.as_ref().map(|record| &record.payload);
+        let id = moved.filter(|_| known.is_none()).unwrap_or_else(|| question.id(known));
         if self.core.markers.is_set(self.core.marker(&key.primary, id), self.core.clock.now()) {
             return Turn::Run(self.alone(key, reason, id));
         }
@@ -113,9 +125,12 @@ impl Cache {
             Role::Follower(follower) => Turn::Wait(follower, key),
             Role::Leader(lead) => {
                 // Between the look and this, somebody may have stored it and be gone.
-                if let Some(Ok(found)) = self.look_now(&key, question) {
-                    lead.end(Outcome::LookUp);
-                    return Turn::Hit(found);
+                if self.core.stores.load(Ordering::Acquire) != missed.stores {
+                    if let Some(Ok(found)) = self.look_now(&key, question) {
+                        lead.end(Outcome::LookUp);
+                        self.core.reporter.tell(&Event::Hit { key: &key.primary });
+                        return Turn::Hit(found);
+                    }
                 }
                 Turn::Run(self.fill(key, lead, reason))
             }
@@ -152,12 +167,13 @@ impl Cache {
                 Some(follower) => follower,
                 None => {
                     let missed = match self.look(&key, question).await {
-                        Ok(found) => return Turn::Hit(found),
+                        Ok(found) => {
+                            self.core.reporter.tell(&Event::Hit { key: &key.primary });
+                            return Turn::Hit(found);
+                        }
                         Err(missed) => missed,
                     };
-                    let id = moved.filter(|_| missed.primary.is_none());
-                    let id = id.unwrap_or_else(|| question.id(missed.primary.as_ref().map(|record| &record.payload)));
-                    match self.begin(key, question, missed.reason, id) {
+                    match self.begin(key, question, &missed, moved) {
                         Turn::Wait(follower, owned) => {
                             key = owned;
                             follower
@@ -258,7 +274,7 @@ impl Fill {
         mut payload: P,
         lifetime: Lifetime,
         place: impl FnOnce(&str, Option<&Record<P>>, &mut P) -> Place,
-    ) -> Result<Arc<Record<P>>, NotStored> {
+    ) -> Result<(), NotStored> {
         self.lead.close();
         let core = Arc::clone(&self.cache.core);
         let gate = core.flights.gate(self.lead.key()).await;
@@ -279,20 +295,21 @@ impl Fill {
         let record = Arc::new(self.record(payload, lifetime, nonce));
         let value = Arc::clone(&record).into_value();
         let stored = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.kept).await;
-        drop(gate);
         let stored = stored.map_err(|error| self.not_kept(&error));
         if stored.is_ok() {
+            core.stores.fetch_add(1, Ordering::Release);
             core.markers.remove(core.marker(&self.key.primary, self.lead.id()));
             core.reporter.tell(&Event::Stored { key: &self.key.primary });
         }
-        self.lead.end(Outcome::Shared(Arc::clone(&record).into_value()));
-        stored.map(|()| record)
+        self.lead.end_and_open(gate, Outcome::Shared(record.into_value()));
+        stored
     }
 
     /// Shares an answer with those who waited already, and stores nothing.
     pub(crate) fn share<P: Payload>(self, payload: P, reason: NotStored) {
         self.lead.close();
-        let record = self.record(payload, Lifetime { age: Duration::ZERO, fresh: None, kept: None }, 0);
+        let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None, kept: None };
+        let record = self.record(payload, lifetime, 0);
         self.report(reason);
         self.lead.end(Outcome::Shared(Arc::new(record).into_value()));
     }
@@ -334,7 +351,7 @@ impl Fill {
     }
 
     fn record<P: Payload>(&self, payload: P, lifetime: Lifetime, nonce: u64) -> Record<P> {
-        let now = self.cache.core.clock.now();
+        let now = lifetime.now;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let fresh_until = deadline(now, lifetime.fresh);
         let meta = Meta {

@@ -1,6 +1,6 @@
 //! Reading an entry: what is under a key, and whether it may be used.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{
     Cache,
@@ -31,6 +31,14 @@ pub(crate) struct Missed<P> {
     pub(crate) reason: MissReason,
     /// What is in the slot of the key all the same: it says what selects.
     pub(crate) primary: Option<Arc<Record<P>>>,
+    /// How many entries had been stored when the look began.
+    pub(super) stores: u64,
+}
+
+impl<P> Missed<P> {
+    fn new(reason: MissReason) -> Self {
+        Self { reason, primary: None, stores: 0 }
+    }
 }
 
 /// A key in whichever form it is at hand.
@@ -71,15 +79,17 @@ enum Step<P> {
 impl Cache {
     /// Looks a key up, if the backend answers at once.
     pub(crate) fn look_now<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Option<Looked<Q::Payload>> {
-        let now = || self.core.clock.now();
+        let stores = self.core.stores.load(Ordering::Acquire);
         let value = self.core.backend.get_now(key.primary())?;
-        match self.judge(now(), key, value, question) {
-            Step::Ended(looked) => Some(looked),
+        let now = self.core.clock.now();
+        let looked = match self.judge(now, key, value, question) {
+            Step::Ended(looked) => looked,
             Step::Variant(primary, variant) => {
                 let value = self.core.backend.get_now(&variant)?;
-                Some(self.judge_variant(now(), key, value, question, primary))
+                self.judge_variant(now, key, value, question, primary)
             }
-        }
+        };
+        Some(looked.map_err(|missed| Missed { stores, ..missed }))
     }
 
     /// Looks a key up. A backend that fails is a miss.
@@ -87,14 +97,16 @@ impl Cache {
         if let Some(looked) = self.look_now(key, question) {
             return looked;
         }
+        let stores = self.core.stores.load(Ordering::Acquire);
         let value = self.core.backend.get(&key.primary).await;
-        match self.judge(self.core.clock.now(), key, value, question) {
+        let looked = match self.judge(self.core.clock.now(), key, value, question) {
             Step::Ended(looked) => looked,
             Step::Variant(primary, variant) => {
                 let value = self.core.backend.get(&variant).await;
                 self.judge_variant(self.core.clock.now(), key, value, question, primary)
             }
-        }
+        };
+        looked.map_err(|missed| Missed { stores, ..missed })
     }
 
     fn judge<Q: Question>(
@@ -106,11 +118,11 @@ impl Cache {
     ) -> Step<Q::Payload> {
         let record = match self.read(key, value) {
             Ok(record) => record,
-            Err(reason) => return Step::Ended(Err(Missed { reason, primary: None })),
+            Err(reason) => return Step::Ended(Err(Missed::new(reason))),
         };
         let decision = decide(now, self.space.stamp.now(), &record.meta);
         if decision == Decision::Miss(Why::Cleared) {
-            return Step::Ended(Err(Missed { reason: MissReason::Cleared, primary: None }));
+            return Step::Ended(Err(Missed::new(MissReason::Cleared)));
         }
         if !question.is_answered_by(&record.payload) {
             let variant = question.variant_key(key.primary(), &record);
@@ -132,8 +144,8 @@ impl Cache {
                 let decision = decide(now, self.space.stamp.now(), &record.meta);
                 use_it(decision, record, question)
             }
-            Ok(_) | Err(MissReason::Absent) => Err(Missed { reason: MissReason::Variant, primary: None }),
-            Err(reason) => Err(Missed { reason, primary: None }),
+            Ok(_) | Err(MissReason::Absent) => Err(Missed::new(MissReason::Variant)),
+            Err(reason) => Err(Missed::new(reason)),
         };
         looked.map_err(|missed| Missed { primary: Some(primary), ..missed })
     }
@@ -163,5 +175,5 @@ fn use_it<Q: Question>(decision: Decision, record: Arc<Record<Q::Payload>>, ques
         Decision::Miss(Why::Cleared) => MissReason::Cleared,
         Decision::Miss(Why::Skewed) => MissReason::Skewed,
     };
-    Err(Missed { reason, primary: Some(record) })
+    Err(Missed { primary: Some(record), ..Missed::new(reason) })
 }

@@ -8,7 +8,13 @@ mod fill;
 mod lookup;
 mod markers;
 
-use std::{fmt, future::Future, hash::BuildHasher, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    hash::BuildHasher,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use tokio::time::timeout;
 
@@ -77,6 +83,8 @@ pub(crate) struct Core {
     pub(crate) wait: Duration,
     pub(crate) fill_timeout: Duration,
     flights: Flights,
+    /// How many entries were ever stored by fills.
+    stores: AtomicU64,
     markers: Markers,
     stamps: Stamps,
     hasher: foldhash::quality::RandomState,
@@ -102,6 +110,7 @@ impl Core {
             wait: Duration::ZERO,
             fill_timeout: Duration::ZERO,
             flights: Flights::default(),
+            stores: AtomicU64::new(0),
             markers: Markers::default(),
             stamps: Stamps::default(),
             hasher: foldhash::quality::RandomState::default(),

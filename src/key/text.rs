@@ -17,15 +17,21 @@ impl Text {
         self.long.as_deref().unwrap_or(&self.short)
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, piece: &str) {
-        if let Some(long) = &mut self.long {
-            long.push_str(piece);
-        } else if self.short.try_push_str(piece).is_err() {
+        if !piece.is_empty() && (self.long.is_some() || self.short.try_push_str(piece).is_err()) {
+            self.push_long(piece);
+        }
+    }
+
+    #[cold]
+    fn push_long(&mut self, piece: &str) {
+        let long = self.long.get_or_insert_with(|| {
             let mut long = String::with_capacity(2 * MAX_KEY.max(piece.len()));
             long.push_str(&self.short);
-            long.push_str(piece);
-            self.long = Some(long);
-        }
+            long
+        });
+        long.push_str(piece);
     }
 
     pub(crate) fn push_number(&mut self, number: impl fmt::Display) {

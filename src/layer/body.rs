@@ -43,8 +43,8 @@ pin_project! {
     {
         Whole { bytes: Option<Bytes> },
         Inner { #[pin] body: B },
-        Begun { body: Begun<B> },
-        Collected { frames: UnboundedReceiver<Part<B>>, rest: Option<Begun<B>>, ended: bool },
+        Begun { body: Box<Begun<B>> },
+        Collected { frames: UnboundedReceiver<Part<B>>, rest: Option<Box<Begun<B>>>, ended: bool },
     }
 }
 
@@ -109,7 +109,7 @@ impl<B: Body> CacheBody<B> {
     }
 
     pub(super) fn begun(read: Bytes, rest: Rest<B>) -> Self {
-        Self { kind: Kind::Begun { body: Begun::new(Some(read), rest) } }
+        Self { kind: Kind::Begun { body: Box::new(Begun::new(Some(read), rest)) } }
     }
 
     pub(super) fn collected(frames: UnboundedReceiver<Part<B>>) -> Self {
@@ -185,7 +185,7 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
             KindProjection::Collected { ended: true, .. } => None,
             KindProjection::Collected { frames, rest, ended } => match ready!(frames.poll_recv(context)) {
                 Some(Part::Data(chunk)) => Some(Ok(Frame::data(chunk))),
-                Some(Part::Rest(after)) => ready!(rest.insert(Begun::new(None, after)).poll_frame(context)),
+                Some(Part::Rest(after)) => ready!(rest.insert(Box::new(Begun::new(None, after))).poll_frame(context)),
                 None => {
                     *ended = true;
                     return Poll::Ready(Some(Err(BodyError::Aborted)));
@@ -200,7 +200,7 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
             Kind::Whole { bytes } => bytes.is_none(),
             Kind::Inner { body } => body.is_end_stream(),
             Kind::Begun { body } => body.is_end_stream(),
-            Kind::Collected { rest, ended, .. } => *ended || rest.as_ref().is_some_and(Begun::is_end_stream),
+            Kind::Collected { rest, ended, .. } => *ended || rest.as_ref().is_some_and(|rest| rest.is_end_stream()),
         }
     }
 

@@ -17,8 +17,7 @@ use crate::cache::Handover;
 pin_project! {
     /// The future of a [`CacheService`](super::CacheService).
     ///
-    /// A hit is ready when it is made; a request that bypasses the cache is the inner service's future; only what
-    /// runs the origin for others, or waits for them, is boxed.
+    /// A hit is ready when it is made; everything else is boxed, so that it is small.
     ///
     /// Cancel safe: a run of the origin that is dropped goes on in the background, on the tokio runtime that it began
     /// on, and still fills the cache.
@@ -43,7 +42,8 @@ pin_project! {
         ResBody: Body,
     {
         Ready { response: Option<Response<CacheBody<ResBody>>> },
-        Pass { #[pin] inner: Oneshot<S, Request<ReqBody>>, afterwards: Afterwards },
+        // Boxed: the future of a router is large, and every hit would carry the room for it.
+        Pass { inner: Pin<Box<Oneshot<S, Request<ReqBody>>>>, afterwards: Afterwards },
         Boxed { future: Pin<Box<dyn Future<Output = Answer<ResBody, S::Error>> + Send>> },
         Fill { fill: Handover<Filled<S, ReqBody, ResBody>> },
     }
@@ -57,7 +57,7 @@ impl<S: Service<Request<ReqBody>>, ReqBody, ResBody: Body> ResponseFuture<S, Req
     }
 
     pub(super) fn pass(service: S, request: Request<ReqBody>, afterwards: Afterwards) -> Self {
-        Self { state: State::Pass { inner: Oneshot::Ready { service, request: Some(request) }, afterwards } }
+        Self { state: State::Pass { inner: Box::pin(Oneshot::new(service, request)), afterwards } }
     }
 
     pub(super) fn boxed(future: Pin<Box<dyn Future<Output = Answer<ResBody, S::Error>> + Send>>) -> Self {
@@ -84,7 +84,7 @@ where
         match self.project().state.project() {
             StateProjection::Ready { response } => Poll::Ready(Ok(response.take().expect("polled after it was ready"))),
             StateProjection::Pass { inner, afterwards } => {
-                let response = ready!(inner.poll(context))?;
+                let response = ready!(inner.as_mut().poll(context))?;
                 Poll::Ready(Ok(afterwards.apply(response).map(CacheBody::inner)))
             }
             StateProjection::Boxed { future } => future.as_mut().poll(context),
@@ -131,5 +131,22 @@ impl<S: Service<R>, R> Future for Oneshot<S, R> {
                 OneshotProjection::Called { future } => return future.poll(context),
             }
         }
+    }
+}
+#[cfg(test)]
+mod sizes {
+    #[test]
+    fn sizes() {
+        use super::*;
+        type B = axum::body::Body;
+        println!("body {}", size_of::<CacheBody<B>>());
+        println!("response {}", size_of::<Response<CacheBody<B>>>());
+        println!("handover {}", size_of::<Handover<Filled<axum::Router, B, B>>>());
+        println!("future {}", size_of::<ResponseFuture<axum::Router, B, B>>());
+        println!("parts {}", size_of::<http::request::Parts>());
+        println!("afterwards {}", size_of::<Afterwards>());
+        println!("key {}", size_of::<crate::key::Key>());
+        println!("found {}", size_of::<crate::cache::Found<crate::response::StoredResponse>>());
+        println!("value {}", size_of::<crate::value::Value>());
     }
 }

@@ -27,6 +27,7 @@ mod around;
 mod body;
 mod catalogue;
 mod collect;
+mod date;
 mod future;
 mod key_by;
 mod key_by_body;

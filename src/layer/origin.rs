@@ -2,13 +2,12 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
     sync::Arc,
     task::Poll,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header, request, response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, request, response};
 use http_body::Body;
 use tokio::{runtime::Handle, sync::mpsc};
 use tower_service::Service;
@@ -16,7 +15,9 @@ use tower_service::Service;
 use super::{
     body::{CacheBody, Part, Rest},
     collect::{Collected, Collecting, Gathered, Limits, Unfit},
+    date,
     future::{Answer, Oneshot},
+    key_by::target,
     question::{Inside, place},
     rules::{Rules, Verdict, announced},
     service::finish,
@@ -26,21 +27,8 @@ use crate::{
     cache::{Fill, Lifetime},
     flight::Head,
     reason::{MissReason, NotStored},
-    response::{Asked, StoredResponse},
+    response::{Asked, Selecting, StoredResponse, has_content},
 };
-
-/// What of the request is still needed when the response comes.
-#[derive(Clone)]
-struct Kept {
-    headers: HeaderMap,
-    uri: Uri,
-}
-
-impl Kept {
-    fn asked(&self) -> Asked<'_> {
-        Asked { headers: &self.headers, uri: &self.uri }
-    }
-}
 
 /// Runs the inner service for a fill.
 pub(super) async fn run<S, ReqBody, ResBody>(
@@ -55,118 +43,162 @@ where
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: Send,
 {
-    let kept = Kept { headers: parts.headers.clone(), uri: parts.uri.clone() };
-    // The whole answer is wanted, whatever this client has already.
-    parts.headers.remove(header::IF_NONE_MATCH);
-    parts.headers.remove(header::IF_MODIFIED_SINCE);
+    let asked = Kept { headers: parts.headers.clone(), uri: target(&parts).clone() };
+    if !parts.headers.is_empty() {
+        // The whole answer is wanted, whatever this client has already.
+        parts.headers.remove(header::IF_NONE_MATCH);
+        parts.headers.remove(header::IF_MODIFIED_SINCE);
+    }
     Inside::enter(&mut parts.extensions, fill.cache());
     // An error drops the fill, and one of those who wait takes over.
     let response = Oneshot::new(inner, Request::from_parts(parts, body)).await?;
-    Ok(Reply { rules, reason: fill.reason, kept }.answer(fill, response).await)
+    Ok(answer(&rules, fill, asked, response).await)
 }
 
-struct Reply {
+/// What of the request is still needed when the response comes.
+struct Kept {
+    headers: HeaderMap,
+    uri: Uri,
+}
+
+impl Kept {
+    fn asked(&self) -> Asked<'_> {
+        Asked { headers: &self.headers, uri: &self.uri }
+    }
+}
+
+/// A run of the origin whose answer is to be kept, at least for those who wait.
+struct Keeping {
     rules: Arc<Rules>,
-    reason: MissReason,
-    kept: Kept,
-}
-
-/// A body that is to be kept, and how.
-struct Keep {
     fill: Fill,
-    /// Still without its body.
-    stored: StoredResponse,
+    asked: Kept,
+    selecting: Selecting,
     /// `Err`: only for those who wait already.
     lifetime: Result<Lifetime, NotStored>,
 }
 
-impl Reply {
-    async fn answer<B>(self, fill: Fill, response: Response<B>) -> Response<CacheBody<B>>
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Send,
-    {
-        let (parts, body) = response.into_parts();
-        let core = &fill.cache().core;
-        let now = core.clock.now();
-        let verdict = self.rules.of_response(&parts, self.kept.asked(), core.ttl, now);
-        let (selecting, lifetime) = match verdict {
-            Verdict::Pass(reason) => {
-                fill.pass(reason).await;
-                return self.respond(parts, CacheBody::inner(body), Some(reason));
+async fn answer<B>(rules: &Arc<Rules>, fill: Fill, asked: Kept, response: Response<B>) -> Response<CacheBody<B>>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Send,
+{
+    let (mut parts, body) = response.into_parts();
+    let respond = Respond { rules: Arc::clone(rules), reason: fill.reason };
+    let core = &fill.cache().core;
+    let now = core.clock.now();
+    let (selecting, lifetime) = match rules.of_response(&parts, asked.asked(), core.ttl, now) {
+        Verdict::Pass(reason) => {
+            fill.pass(reason).await;
+            return respond.with(parts, CacheBody::inner(body), Some(reason));
+        }
+        Verdict::Share { selecting, reason } => (selecting, Err(reason)),
+        Verdict::Keep { fresh, age, selecting } => {
+            // What names the variants outlives its own representation, so that they stay reachable.
+            let kept = fresh.map(|fresh| if selecting.is_varied() { fresh.saturating_mul(2) } else { fresh });
+            (selecting, Ok(Lifetime { now, age, fresh, kept }))
+        }
+    };
+    let announced = announced(&parts.headers);
+    if !parts.headers.contains_key(header::DATE) {
+        parts.headers.insert(header::DATE, date::value(now));
+    }
+    let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, lifetime };
+    match Collecting::new(body, Limits { size: rules.max_body_size, announced }).gather().await {
+        Gathered::Complete(bytes) => {
+            if announced.is_none() && has_content(parts.status) {
+                parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             }
-            Verdict::Share { selecting, reason } => (selecting, Err(reason)),
-            Verdict::Keep { fresh, age, selecting } => {
-                // What names the variants outlives its own representation, so that they stay reachable.
-                let kept = fresh.map(|fresh| if selecting.is_varied() { fresh.saturating_mul(2) } else { fresh });
-                (selecting, Ok(Lifetime { age, fresh, kept }))
+            let not_stored = keeping.lifetime.err();
+            let stored = keeping.keep_now(parts.status, &parts.headers, &bytes).await;
+            respond.with(parts, CacheBody::whole(bytes), not_stored.or(stored.err()))
+        }
+        Gathered::Unfit(read, rest, why) => {
+            keeping.fill.pass(why.into()).await;
+            respond.with(parts, CacheBody::begun(read, rest), Some(why.into()))
+        }
+        Gathered::Pending(collecting) => keeping.stream(collecting, parts, announced, respond).await,
+    }
+}
+
+impl Keeping {
+    /// Keeps a body that is there, and does not let the client wait for a backend that does not answer at once.
+    async fn keep_now(self, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Result<(), NotStored> {
+        let core = Arc::clone(&self.fill.cache().core);
+        let mut keeping = Box::pin(self.keep(status, headers, body));
+        if let Poll::Ready(stored) = poll_fn(|context| Poll::Ready(keeping.as_mut().poll(context))).await {
+            return stored;
+        }
+        match Handle::try_current() {
+            Ok(runtime) => {
+                core.background.spawn(&runtime, Some(core.fill_timeout), keeping);
+                Ok(())
             }
-        };
-        let limits = Limits { size: self.rules.max_body_size, announced: announced(&parts.headers) };
-        let stored = StoredResponse::new(&parts, selecting, &self.rules.slots, || date(now));
-        let keep = Keep { fill, stored, lifetime };
-        let not_stored = keep.lifetime.err();
-        match Collecting::new(body, limits).gather().await {
-            Gathered::Complete(bytes) => {
-                let whole = CacheBody::whole(bytes.clone());
-                let stored = self.keep_now(keep, bytes).await;
-                self.respond(parts, whole, not_stored.or(stored.err()))
-            }
-            Gathered::Unfit(read, rest, why) => {
-                let reason = reason(why);
-                keep.fill.pass(reason).await;
-                self.respond(parts, CacheBody::begun(read, rest), Some(reason))
-            }
-            Gathered::Pending(collecting) => self.stream(keep, collecting, parts).await,
+            // Nobody else would go on with it.
+            Err(_) => keeping.await,
         }
     }
 
-    /// Keeps a body that is there, and does not let the client wait for a backend that does not answer at once.
-    async fn keep_now(&self, keep: Keep, bytes: Bytes) -> Result<(), NotStored> {
-        let cache = keep.fill.cache().clone();
-        let mut storing = Some(cache.handover(keep.store(Arc::clone(&self.rules), self.kept.clone(), bytes)));
-        poll_fn(|context| {
-            let mut future = storing.take().expect("ready at the first poll");
-            Poll::Ready(match Pin::new(&mut future).poll(context) {
-                Poll::Ready(stored) => stored,
-                // Dropped here, it goes on in the background.
-                Poll::Pending => Ok(()),
-            })
-        })
-        .await
+    fn keep(
+        self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> impl Future<Output = Result<(), NotStored>> + Send + 'static {
+        let Self { rules, fill, asked, selecting, lifetime } = self;
+        let response = StoredResponse::new(status, headers, body, selecting, &rules.slots);
+        async move {
+            match lifetime {
+                Err(reason) => {
+                    fill.share(response, reason);
+                    Ok(())
+                }
+                Ok(lifetime) => {
+                    let place = |primary: &str, slot: Option<&_>, response: &mut StoredResponse| {
+                        place(rules.hash, asked.asked(), primary, slot, response)
+                    };
+                    fill.store(response, lifetime, place).await
+                }
+            }
+        }
     }
 
     /// Answers with what is there, and has a task collect the rest for the client and the cache.
-    async fn stream<B>(self, keep: Keep, collecting: Collecting<B>, parts: response::Parts) -> Response<CacheBody<B>>
+    async fn stream<B>(
+        self,
+        collecting: Collecting<B>,
+        parts: response::Parts,
+        announced: Option<u64>,
+        respond: Respond,
+    ) -> Response<CacheBody<B>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Send,
     {
         let so_far = collecting.so_far();
         let Ok(runtime) = Handle::try_current() else {
-            keep.fill.pass(NotStored::NoRuntime).await;
+            self.fill.pass(NotStored::NoRuntime).await;
             let body = CacheBody::begun(so_far, Rest::Body(collecting.into_body()));
-            return self.respond(parts, body, Some(NotStored::NoRuntime));
+            return respond.with(parts, body, Some(NotStored::NoRuntime));
         };
-        let wait = announced(&parts.headers).is_none().then_some(self.rules.body_wait);
-        let answer = Arc::new(keep.stored.selecting().clone());
-        keep.fill.publish(|| Head { answer, wait });
+        let wait = announced.is_none().then_some(self.rules.body_wait);
+        self.fill.publish(|| Head { answer: Arc::new(self.selecting.clone()), wait });
         let (client, frames) = mpsc::unbounded_channel();
         if !so_far.is_empty() {
             // The receiver is at hand: this cannot fail.
             let _ = client.send(Part::Data(so_far));
         }
-        let not_stored = keep.lifetime.err();
-        let core = Arc::clone(&keep.fill.cache().core);
-        let (rules, kept, patience) = (Arc::clone(&self.rules), self.kept.clone(), core.fill_timeout);
+        let not_stored = self.lifetime.err();
+        let (status, headers) = (parts.status, parts.headers.clone());
+        let core = Arc::clone(&self.fill.cache().core);
+        let patience = core.fill_timeout;
         core.background.spawn(&runtime, None, async move {
             let rest = match collecting.run(&client, patience).await {
                 Collected::Whole(bytes) => {
-                    let _ = keep.store(rules, kept, bytes).await;
+                    let _ = self.keep(status, &headers, &bytes).await;
                     Rest::End
                 }
                 Collected::Unfit(rest, why) => {
-                    keep.fill.pass(reason(why)).await;
+                    self.fill.pass(why.into()).await;
                     rest
                 }
                 // The fill is dropped, and one of those who wait takes over.
@@ -174,11 +206,19 @@ impl Reply {
             };
             let _ = client.send(Part::Rest(rest));
         });
-        self.respond(parts, CacheBody::collected(frames), not_stored)
+        respond.with(parts, CacheBody::collected(frames), not_stored)
     }
+}
 
-    fn respond<B: Body>(
-        &self,
+/// Answers the client whose request ran the origin.
+struct Respond {
+    rules: Arc<Rules>,
+    reason: MissReason,
+}
+
+impl Respond {
+    fn with<B: Body>(
+        self,
         parts: response::Parts,
         body: CacheBody<B>,
         not_stored: Option<NotStored>,
@@ -188,35 +228,11 @@ impl Reply {
     }
 }
 
-impl Keep {
-    async fn store(self, rules: Arc<Rules>, kept: Kept, bytes: Bytes) -> Result<(), NotStored> {
-        let payload = self.stored.with_body(&bytes);
-        match self.lifetime {
-            Err(reason) => {
-                self.fill.share(payload, reason);
-                Ok(())
-            }
-            Ok(lifetime) => {
-                let place = |primary: &str, slot: Option<&_>, payload: &mut StoredResponse| {
-                    place(rules.hash, kept.asked(), primary, slot, payload)
-                };
-                self.fill.store(payload, lifetime, place).await.map(drop)
-            }
+impl From<Unfit> for NotStored {
+    fn from(why: Unfit) -> Self {
+        match why {
+            Unfit::TooLarge => Self::TooLarge,
+            Unfit::Incomplete => Self::Incomplete,
         }
     }
-}
-
-fn reason(why: Unfit) -> NotStored {
-    match why {
-        Unfit::TooLarge => NotStored::TooLarge,
-        Unfit::Incomplete => NotStored::Incomplete,
-    }
-}
-
-/// The time of receipt (RFC 9110 §6.6.1). `now` in UNIX milliseconds.
-fn date(now: u64) -> HeaderValue {
-    let at = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(now));
-    // Years of five digits are no HTTP date, and no date a clock should show.
-    let at = at.filter(|_| now < 253_402_300_800_000).unwrap_or(std::time::UNIX_EPOCH);
-    HeaderValue::try_from(httpdate::fmt_http_date(at)).expect("a date is ASCII")
 }

@@ -1,5 +1,6 @@
 //! One request as a question to the cache: which of the representations under its key is an answer.
 
+use arrayvec::ArrayVec;
 use http::{Extensions, request};
 
 use super::{key_by::target, rules::Rules};
@@ -97,15 +98,19 @@ pub(super) fn place(
     }
 }
 
+/// How many caches can be filled with one response.
+const DEPTH: usize = 4;
+
 /// Says in the extensions of a request which caches are being filled with its response.
 ///
 /// A layer of one of them further in would wait for itself.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Inside(Vec<usize>);
+pub(super) struct Inside(ArrayVec<usize, DEPTH>);
 
 impl Inside {
     pub(super) fn enter(extensions: &mut Extensions, cache: &Cache) {
-        extensions.get_or_insert_default::<Self>().0.push(cache.id());
+        // Deeper than that, a layer further in would have to wait for itself: it waits, bounded, and goes alone.
+        let _ = extensions.get_or_insert_default::<Self>().0.try_push(cache.id());
     }
 
     pub(super) fn is_in(extensions: &Extensions, cache: &Cache) -> bool {

@@ -275,6 +275,9 @@ impl Rules {
     }
 
     fn selecting(&self, headers: &HeaderMap, asked: Asked<'_>) -> Result<Selecting, NotStored> {
+        if !headers.contains_key(header::VARY) {
+            return Selecting::of(&self.selectors, asked);
+        }
         let mut selectors = self.selectors.clone();
         for name in varied(headers)? {
             if self.is_credential(&name) {

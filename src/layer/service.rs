@@ -89,19 +89,19 @@ where
         if Inside::is_in(&parts.extensions, &self.cache) {
             return self.nested(Request::from_parts(parts, body));
         }
-        let has_body = !body.is_end_stream() && body.size_hint().exact() != Some(0);
-        let planned = self.rules.of_request(&parts, has_body).and_then(|plan| {
-            let mut key = Key::default();
-            self.rules.key(&self.cache.space.scope, &parts, &mut key)?;
-            Ok((plan, key))
-        });
-        let (plan, key) = match planned {
-            Ok(planned) => planned,
-            Err(reason) => return self.bypass(Request::from_parts(parts, body), reason),
-        };
+        let mut key = Key::default();
+        let planned = self.rules.of_request(&parts, has_body(&body));
+        let plan =
+            match planned.and_then(|plan| self.rules.key(&self.cache.space.scope, &parts, &mut key).map(|()| plan)) {
+                Ok(plan) => plan,
+                Err(reason) => return self.bypass(Request::from_parts(parts, body), reason),
+            };
         let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts };
-        let looked = if plan.is_forced { None } else { self.cache.look_now(&key, &ask) };
-        match looked {
+        if plan.is_forced {
+            let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));
+            return self.take(Turn::Run(fill), plan, Request::from_parts(parts, body));
+        }
+        match self.cache.look_now(&key, &ask) {
             Some(Ok(found)) => {
                 self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
                 ResponseFuture::ready(hit(&found, &self.rules, plan.is_head, parts.extensions))
@@ -109,18 +109,17 @@ where
             Some(Err(missed)) => match plan.on_miss {
                 Some(reason) => self.bypass(Request::from_parts(parts, body), reason),
                 None => {
-                    let id = ask.id(missed.primary.as_ref().map(|record| &record.payload));
-                    let turn = self.cache.begin(OwnedKey::from(&key), &ask, missed.reason, id);
+                    let turn = self.cache.begin(OwnedKey::from(&key), &ask, &missed, None);
                     self.take(turn, plan, Request::from_parts(parts, body))
                 }
             },
-            None if plan.is_forced => {
-                let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));
-                self.take(Turn::Run(fill), plan, Request::from_parts(parts, body))
-            }
             None => self.wait(OwnedKey::from(&key), None, plan, Request::from_parts(parts, body)),
         }
     }
+}
+
+fn has_body(body: &impl Body) -> bool {
+    !body.is_end_stream() && body.size_hint().exact() != Some(0)
 }
 
 impl<S> CacheService<S> {
@@ -203,13 +202,8 @@ impl<S> CacheService<S> {
                 Err(_) => self.bypass(Request::from_parts(parts, body), reason).await,
             };
         }
-        match self.cache.turn(key.clone(), &ask, follower).await {
-            Turn::Hit(found) => {
-                self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
-                Ok(hit(&found, &self.rules, plan.is_head, parts.extensions))
-            }
-            turn => self.take(turn, plan, Request::from_parts(parts, body)).await,
-        }
+        let turn = self.cache.turn(key, &ask, follower).await;
+        self.take(turn, plan, Request::from_parts(parts, body)).await
     }
 
     fn bypass<ReqBody, ResBody>(
@@ -235,8 +229,7 @@ impl<S> CacheService<S> {
         ResBody: Body,
     {
         let (parts, body) = request.into_parts();
-        let has_body = !body.is_end_stream() && body.size_hint().exact() != Some(0);
-        let allows = self.rules.of_request(&parts, has_body).is_ok();
+        let allows = self.rules.of_request(&parts, has_body(&body)).is_ok();
         let afterwards = Afterwards::Advise { allows, rules: Arc::clone(&self.rules) };
         ResponseFuture::pass(self.inner(), Request::from_parts(parts, body), afterwards)
     }

@@ -2,8 +2,8 @@
 
 mod select;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 pub(crate) use self::select::{Asked, Selecting, Selector, values, varied};
 use crate::{
@@ -44,29 +44,21 @@ pub struct StoredResponse {
 }
 
 impl StoredResponse {
-    /// Keeps what may be kept of the head of a response. `slots` are the fields that a hit overwrites.
+    /// Keeps what may be kept of a response. `slots` are the fields that a hit overwrites.
     pub(crate) fn new(
-        parts: &response::Parts,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Bytes,
         selecting: Selecting,
         slots: &[HeaderName],
-        date: impl FnOnce() -> HeaderValue,
     ) -> Self {
-        let mut headers = kept(&parts.headers);
-        if !headers.contains_key(header::DATE) {
-            headers.insert(header::DATE, date());
+        let mut headers = headers.clone();
+        remove_hop_by_hop(&mut headers);
+        if has_content(status) && !headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
-        if has_content(parts.status) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        Self::with(parts.status, headers, Bytes::new(), selecting, slots)
-    }
-
-    pub(crate) fn with_body(mut self, body: &Bytes) -> Self {
-        if let Some(length) = self.headers.get_mut(header::CONTENT_LENGTH) {
-            *length = HeaderValue::from(body.len());
-        }
-        self.body = owned(body);
-        self
+        let body = own(&mut headers, body);
+        Self::with(status, headers, body, selecting, slots)
     }
 
     fn with(
@@ -76,11 +68,14 @@ impl StoredResponse {
         selecting: Selecting,
         slots: &[HeaderName],
     ) -> Self {
-        for slot in slots {
-            headers.insert(slot, HeaderValue::from_static("-"));
+        if !slots.is_empty() {
+            for slot in slots {
+                headers.insert(slot, HeaderValue::from_static("-"));
+            }
+            // A clone is exact: no room that was only needed while it grew.
+            headers = headers.clone();
         }
-        // The clone is exact: no room that was only needed while it grew.
-        Self { status, headers: headers.clone(), body, selecting, slots: slots.into() }
+        Self { status, headers, body, selecting, slots: slots.into() }
     }
 
     /// The status.
@@ -117,38 +112,43 @@ impl StoredResponse {
     }
 }
 
-fn owned(body: &Bytes) -> Bytes {
-    if body.len() > COPIED { body.clone() } else { Bytes::copy_from_slice(body) }
-}
-
-fn has_content(status: StatusCode) -> bool {
+/// Whether responses of this status say how long they are.
+pub(crate) fn has_content(status: StatusCode) -> bool {
     status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED && !status.is_informational()
 }
 
-/// The fields that belong to the representation, not to one connection or one client (RFC 9111 §3.1).
-fn kept(headers: &HeaderMap) -> HeaderMap {
-    let named: Vec<&[u8]> =
-        headers.get_all(header::CONNECTION).into_iter().flat_map(|line| members(line.as_bytes())).collect();
-    let stays = |name: &HeaderName| {
-        !is_hop_by_hop(name) && !named.iter().any(|other| other.eq_ignore_ascii_case(name.as_str().as_bytes()))
-    };
-    let size = headers.iter().filter(|(name, _)| stays(name)).map(|(_, value)| value.len()).sum();
-    // All values in one buffer of their own, for the reason that bodies have one.
-    let mut buffer = BytesMut::with_capacity(size);
-    let mut copies = HeaderMap::with_capacity(headers.keys_len() + 4);
-    for (name, value) in headers.iter().filter(|(name, _)| stays(name)) {
-        buffer.extend_from_slice(value.as_bytes());
-        let mut copy =
-            HeaderValue::from_maybe_shared(buffer.split().freeze()).expect("copied from a header value, byte for byte");
-        copy.set_sensitive(value.is_sensitive());
-        copies.append(own_name(name), copy);
+/// Takes off what belongs to one connection or one client, not to the representation (RFC 9111 §3.1).
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
     }
-    copies
+    let lines = headers.get_all(header::CONNECTION).into_iter();
+    let named: Vec<HeaderName> =
+        lines.flat_map(|line| members(line.as_bytes())).filter_map(|name| HeaderName::from_bytes(name).ok()).collect();
+    let fixed: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
+    for name in named.iter().chain(&fixed) {
+        headers.remove(name);
+    }
 }
 
-/// The name, in memory of its own if it has any.
-fn own_name(name: &HeaderName) -> HeaderName {
-    HeaderName::from_bytes(name.as_str().as_bytes()).expect("copied from a header name, byte for byte")
+/// Copies all values, and the body if it is small, into one buffer of exactly their size.
+fn own(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
+    let copied = if body.len() <= COPIED { body.len() } else { 0 };
+    let size = headers.values().map(HeaderValue::len).sum::<usize>();
+    let mut buffer = Vec::with_capacity(size + copied);
+    headers.values().for_each(|value| buffer.extend_from_slice(value.as_bytes()));
+    buffer.extend_from_slice(&body[..copied]);
+    let buffer = Bytes::from(buffer);
+    let mut start = 0;
+    for value in headers.values_mut() {
+        let end = start + value.len();
+        let mut copy = HeaderValue::from_maybe_shared(buffer.slice(start..end))
+            .expect("copied from a header value, byte for byte");
+        copy.set_sensitive(value.is_sensitive());
+        *value = copy;
+        start = end;
+    }
+    if copied == body.len() { buffer.slice(start..) } else { body.clone() }
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -210,8 +210,8 @@ mod tests {
             response = response.header(*name, *value);
         }
         let (parts, ()) = response.body(()).expect("valid").into_parts();
-        let date = || HeaderValue::from_static("now");
-        StoredResponse::new(&parts, Selecting::default(), &[], date).with_body(&Bytes::from_static(b"body"))
+        let body = Bytes::from_static(b"body");
+        StoredResponse::new(parts.status, &parts.headers, &body, Selecting::default(), &[])
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
             ("x-kept", "1"),
         ]);
         let names: Vec<_> = stored.headers().keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["x-kept", "date", "content-length"]);
+        assert_eq!(names, ["x-kept", "content-length"]);
     }
 
     #[test]
@@ -238,8 +238,7 @@ mod tests {
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.headers.append("link", HeaderValue::from_static("a"));
         parts.headers.append("link", HeaderValue::from_bytes(b"caf\xe9").expect("valid"));
-        let date = || HeaderValue::from_static("now");
-        let stored = StoredResponse::new(&parts, Selecting::default(), &[], date);
+        let stored = StoredResponse::new(parts.status, &parts.headers, &Bytes::new(), Selecting::default(), &[]);
 
         let (head, body) = stored.encode();
         let back = StoredResponse::decode(head, body).expect("decodes");
@@ -252,7 +251,8 @@ mod tests {
     fn a_small_body_does_not_keep_the_buffer_it_was_cut_from() {
         let buffer = Bytes::from(vec![1; 1 << 20]);
         let slice = buffer.slice(..10);
-        let copy = owned(&slice);
+        let copy = own(&mut HeaderMap::new(), &slice);
+        assert_eq!(copy, slice);
         assert_ne!(copy.as_ptr(), slice.as_ptr());
     }
 }

@@ -105,11 +105,15 @@ impl Selecting {
         if selectors.len() > MAX_SELECTORS {
             return Err(NotStored::TooManySelectors);
         }
-        let read = |selector: &Selector| match asked.value(selector) {
-            Some(value) if value.len() > MAX_VALUE => Err(NotStored::TooManySelectors),
-            value => Ok((selector.clone(), value.map(|value| value.into_owned().into()))),
-        };
-        selectors.iter().map(read).collect::<Result<_, _>>().map(Self)
+        let mut pairs = Vec::with_capacity(selectors.len());
+        for selector in selectors {
+            let value = asked.value(selector);
+            if value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
+                return Err(NotStored::TooManySelectors);
+            }
+            pairs.push((selector.clone(), value.map(|value| value.into_owned().into())));
+        }
+        Ok(Self(pairs.into()))
     }
 
     pub(crate) fn matches(&self, asked: Asked<'_>) -> bool {

@@ -3,8 +3,11 @@
     dead_code,
     unreachable_pub,
     clippy::allow_attributes,
+    clippy::unwrap_used,
     reason = "each test file is a crate of its own and uses a part of this"
 )]
+
+pub mod held;
 
 use std::{
     sync::{
@@ -109,4 +112,36 @@ pub fn not_stored(status: CacheStatus) -> Option<NotStored> {
         CacheStatus::Miss { not_stored, .. } => not_stored,
         other => panic!("expected a miss, got {other:?}"),
     }
+}
+
+/// Sends a request twice, and gives what the cache did with each.
+pub async fn twice(app: &Router, request: impl Fn() -> Request<Body>) -> [CacheStatus; 2] {
+    [fetch_request(app, request()).await.0, fetch_request(app, request()).await.0]
+}
+
+/// An application whose every answer has these fields, and says which run it comes from.
+pub fn answering(layer: CacheLayer, fields: &[(&'static str, &'static str)]) -> (Router, Runs) {
+    let fields = fields.to_vec();
+    app(layer, move |_, run| answer(&fields, format!("run {run}")))
+}
+
+/// A response with these fields.
+pub fn answer(fields: &[(&str, &str)], body: impl Into<Body>) -> Response {
+    let builder = fields.iter().fold(Response::builder(), |response, (name, value)| response.header(*name, *value));
+    builder.body(body.into()).unwrap()
+}
+
+pub fn request(method: http::Method, uri: &str) -> Request<Body> {
+    Request::builder().method(method).uri(uri).body(Body::empty()).unwrap()
+}
+
+/// All lines of a field.
+pub fn lines(response: &Response, name: &str) -> Vec<String> {
+    let lines = response.headers().get_all(name).iter();
+    lines.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
+}
+
+/// What a request has in a field, or `-`.
+pub fn seen(request: &Request<Body>, name: &str) -> String {
+    request.headers().get(name).map_or_else(|| "-".into(), |value| String::from_utf8_lossy(value.as_bytes()).into())
 }

@@ -194,6 +194,10 @@ impl MemoryBackend {
     fn lookup(&self, key: &str) -> Option<Value> {
         let inner = &*self.0;
         let entry = inner.table.get(key)?;
+        // A live record is judged by the cache on its own times, which end no later: one reading of the clock a hit.
+        if entry.value.is_live() {
+            return Some(entry.value);
+        }
         let now = inner.clock.now();
         if entry.expires > now {
             return Some(entry.value);
@@ -202,7 +206,7 @@ impl MemoryBackend {
         None
     }
 
-    fn entry(&self, key: &str, value: Value, ttl: Option<Duration>) -> Result<(Key, Entry)> {
+    fn entry(&self, now: u64, key: &str, value: Value, ttl: Option<Duration>) -> Result<(Key, Entry)> {
         let inner = &*self.0;
         let key = Key::from(key);
         let pin = value.is_counter().then(|| inner.pins.pin()).flatten();
@@ -218,26 +222,27 @@ impl MemoryBackend {
             ));
         }
         let weight = if pin.is_some() { bytes } else { bytes.max(inner.floor) };
-        let expires = deadline(inner.clock.now(), ttl);
+        let expires = deadline(now, ttl);
         Ok((key, Entry { value, expires, weight, pin }))
     }
 
     fn insert(&self, key: &str, value: Value, ttl: Option<Duration>) -> Result<()> {
-        let (key, entry) = self.entry(key, value, ttl)?;
-        self.sweep(&key, entry.expires);
+        let now = self.0.clock.now();
+        let (key, entry) = self.entry(now, key, value, ttl)?;
+        self.sweep(now, &key, entry.expires);
         self.0.table.insert(key, entry);
         Ok(())
     }
 
     fn insert_if_absent(&self, key: &str, value: Value, ttl: Option<Duration>) -> Result<bool> {
-        let (key, entry) = self.entry(key, value, ttl)?;
         let now = self.0.clock.now();
+        let (key, entry) = self.entry(now, key, value, ttl)?;
         let occupied = |_: &Key, old: &mut Entry| {
             if old.expires > now { EntryAction::Retain(()) } else { EntryAction::ReplaceWithGuard }
         };
         match self.0.table.entry(&key, None, occupied) {
             EntryResult::Vacant(guard) | EntryResult::Replaced(guard, _) => {
-                self.sweep(&key, entry.expires);
+                self.sweep(now, &key, entry.expires);
                 // An error says that somebody cleared or set the key meanwhile, and so came later than this.
                 let _ = guard.insert(entry);
                 Ok(true)
@@ -248,8 +253,8 @@ impl MemoryBackend {
 
     fn add_to(&self, key: &str, by: i64) -> Result<i64> {
         let inner = &*self.0;
-        let (key, fresh) = self.entry(key, Value::integer(by), None)?;
         let now = inner.clock.now();
+        let (key, fresh) = self.entry(now, key, Value::integer(by), None)?;
         let occupied = |_: &Key, entry: &mut Entry| {
             if entry.expires <= now {
                 return EntryAction::ReplaceWithGuard;
@@ -272,9 +277,8 @@ impl MemoryBackend {
     }
 
     /// Gives back the memory of a few entries that expired.
-    fn sweep(&self, key: &Key, expires: u64) {
+    fn sweep(&self, now: u64, key: &Key, expires: u64) {
         let inner = &*self.0;
-        let now = inner.clock.now();
         inner.sweeper.step(key, expires, now, |key| {
             inner.table.remove_if(key, |entry| entry.expires <= now);
             inner.table.contains_key(key)

@@ -1,0 +1,437 @@
+//! Bodies on their way through the cache: streamed, endless, broken, too large, announced wrongly.
+
+mod support;
+
+use std::{convert::Infallible, io, pin::Pin, task, time::Duration};
+
+use axum::{body::Body, response::Response};
+use axum_caching::{BodyError, CacheBody, CacheLayer, CacheStatus, NotStored};
+use bytes::Bytes;
+use http::{HeaderMap, Request, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use support::{
+    cache, get,
+    held::{Origin, body, origin, settle, spawn},
+    layer, not_stored,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tower::{Layer, ServiceExt};
+
+type Frames = mpsc::UnboundedSender<io::Result<Frame<Bytes>>>;
+
+/// A response whose body a test writes piece by piece.
+fn streamed(fields: &[(&str, &str)]) -> (Response, Frames) {
+    let (frames, stream) = mpsc::unbounded_channel();
+    let mut response = Response::builder();
+    for (name, value) in fields {
+        response = response.header(*name, *value);
+    }
+    let body = Body::new(StreamBody::new(UnboundedReceiverStream::new(stream)));
+    (response.body(body).unwrap(), frames)
+}
+
+fn write(frames: &Frames, text: &'static str) {
+    frames.send(Ok(Frame::data(Bytes::from_static(text.as_bytes())))).unwrap();
+}
+
+async fn chunk<B>(response: &mut http::Response<CacheBody<B>>) -> Option<Result<Bytes, BodyError<B::Error>>>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let frame = response.body_mut().frame().await?;
+    Some(frame.map(|frame| frame.into_data().unwrap_or_default()))
+}
+
+fn status<B>(response: &http::Response<B>) -> CacheStatus {
+    CacheStatus::of(response).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_sees_each_chunk_when_the_handler_writes_it_and_the_whole_is_stored() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    let client = spawn(&app, get("/"));
+    let (response, frames) = streamed(&[]);
+    runs.next().await.answer(response);
+    let mut response = client.await.unwrap().unwrap();
+
+    write(&frames, "one ");
+    assert_eq!(chunk(&mut response).await.unwrap().unwrap(), "one ");
+    write(&frames, "two");
+    assert_eq!(chunk(&mut response).await.unwrap().unwrap(), "two");
+    drop(frames);
+    assert!(chunk(&mut response).await.is_none());
+
+    let again = spawn(&app, get("/")).await.unwrap().unwrap();
+    assert_eq!(status(&again), CacheStatus::Hit);
+    assert_eq!(again.headers()[header::CONTENT_LENGTH], "7");
+    assert_eq!(body(again).await, "one two");
+}
+
+#[tokio::test]
+async fn the_end_of_a_streamed_body_comes_after_it_is_stored() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    for page in ["/1", "/2", "/3"] {
+        let client = spawn(&app, get(page));
+        let (response, frames) = streamed(&[]);
+        runs.next().await.answer(response);
+        write(&frames, "page");
+        drop(frames);
+        body(client.await.unwrap().unwrap()).await;
+
+        assert_eq!(status(&app.clone().oneshot(get(page)).await.unwrap()), CacheStatus::Hit);
+    }
+}
+
+#[tokio::test]
+async fn server_sent_events_reach_a_second_client_at_once() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    let first = spawn(&app, get("/events"));
+    let run = runs.next().await;
+    let second = spawn(&app, get("/events"));
+    assert!(runs.is_quiet().await);
+    let events = [("content-type", "text/event-stream; charset=utf-8")];
+
+    let (response, first_events) = streamed(&events);
+    run.answer(response);
+    let mut first = first.await.unwrap().unwrap();
+    let (response, second_events) = streamed(&events);
+    runs.next().await.answer(response);
+    let mut second = second.await.unwrap().unwrap();
+
+    write(&first_events, "data: 1\n\n");
+    write(&second_events, "data: 2\n\n");
+    assert_eq!(chunk(&mut first).await.unwrap().unwrap(), "data: 1\n\n");
+    assert_eq!(chunk(&mut second).await.unwrap().unwrap(), "data: 2\n\n");
+    assert_eq!(not_stored(status(&first)), Some(NotStored::Streaming));
+}
+
+#[tokio::test]
+async fn a_body_that_fails_half_way_is_not_stored_and_its_client_sees_the_error() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    let client = spawn(&app, get("/"));
+    let (response, frames) = streamed(&[]);
+    runs.next().await.answer(response);
+    let mut response = client.await.unwrap().unwrap();
+    write(&frames, "half");
+    assert_eq!(chunk(&mut response).await.unwrap().unwrap(), "half");
+
+    frames.send(Err(io::Error::other("broken"))).unwrap();
+
+    let error = chunk(&mut response).await.unwrap().unwrap_err();
+    assert!(matches!(error, BodyError::Origin(_)), "{error:?}");
+    let _again = spawn(&app, get("/"));
+    runs.next().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_broken_from_the_start_is_not_stored_either() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    let client = spawn(&app, get("/"));
+    let (response, frames) = streamed(&[]);
+    write(&frames, "half");
+    frames.send(Err(io::Error::other("broken"))).unwrap();
+
+    runs.next().await.answer(response);
+    let mut response = client.await.unwrap().unwrap();
+
+    assert_eq!(not_stored(status(&response)), Some(NotStored::Incomplete));
+    assert_eq!(chunk(&mut response).await.unwrap().unwrap(), "half");
+    assert!(chunk(&mut response).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_body_that_fails_take_over() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    let leader = spawn(&app, get("/"));
+    let (response, frames) = streamed(&[("content-length", "4")]);
+    runs.next().await.answer(response);
+    let follower = spawn(&app, get("/"));
+    assert!(runs.is_quiet().await);
+
+    frames.send(Err(io::Error::other("broken"))).unwrap();
+
+    runs.next().await.answer("good");
+    assert_eq!(body(follower.await.unwrap().unwrap()).await, "good");
+    assert!(leader.await.unwrap().unwrap().into_body().collect().await.is_err());
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_as_long_as_announced_is_not_stored() {
+    for (announced, text) in [("9", "short"), ("2", "long")] {
+        let (cache, _) = cache();
+        let (origin, mut runs) = origin();
+        let app = layer(&cache).layer(origin);
+        let client = spawn(&app, get("/"));
+        let (response, frames) = streamed(&[("content-length", announced)]);
+        runs.next().await.answer(response);
+        write(&frames, text);
+        drop(frames);
+        assert_eq!(body(client.await.unwrap().unwrap()).await, text);
+
+        let _again = spawn(&app, get("/"));
+        runs.next().await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_with_trailers_is_passed_on_with_them_and_not_stored() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    let client = spawn(&app, get("/"));
+    let (response, frames) = streamed(&[]);
+    runs.next().await.answer(response);
+    settle().await;
+    write(&frames, "text");
+    let trailers = HeaderMap::from_iter([(header::ETAG, "\"1\"".parse().unwrap())]);
+    frames.send(Ok(Frame::trailers(trailers.clone()))).unwrap();
+    drop(frames);
+
+    let collected = client.await.unwrap().unwrap().into_body().collect().await.unwrap();
+
+    assert_eq!(collected.trailers(), Some(&trailers));
+    assert_eq!(collected.to_bytes(), "text");
+    let _again = spawn(&app, get("/"));
+    runs.next().await;
+}
+
+#[tokio::test]
+async fn a_body_that_outgrows_the_limit_reaches_its_client_whole_and_is_not_stored() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).max_body_size(10).layer(origin);
+    let client = spawn(&app, get("/"));
+    let (response, frames) = streamed(&[]);
+    runs.next().await.answer(response);
+    let mut response = client.await.unwrap().unwrap();
+    for text in ["0123456", "789", "abc", "def"] {
+        write(&frames, text);
+        assert_eq!(chunk(&mut response).await.unwrap().unwrap(), text);
+    }
+    drop(frames);
+    assert!(chunk(&mut response).await.is_none());
+
+    let _again = spawn(&app, get("/"));
+    runs.next().await;
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_that_is_there_at_once_is_passed_on() {
+    let (cache, _) = cache();
+    let (app, runs) = support::app(layer(&cache).max_body_size(10), |_, _| "0123456789abc");
+
+    for run in 1..=2 {
+        let (status, text) = support::fetch(&app, "/").await;
+        assert_eq!(
+            (not_stored(status), text.as_str(), runs.count()),
+            (Some(NotStored::TooLarge), "0123456789abc", run)
+        );
+    }
+    let (exact, runs) = support::app(layer(&cache).key_prefix("x%s").max_body_size(13), |_, _| "0123456789abc");
+    support::fetch(&exact, "/").await;
+    support::fetch(&exact, "/").await;
+    assert_eq!(runs.count(), 1, "the limit itself is within");
+}
+
+#[tokio::test]
+async fn a_body_that_outgrew_the_limit_is_read_at_the_pace_of_its_client() {
+    // Back-pressure: the origin is asked for a frame only when the client wants one.
+    struct Counting(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+    impl http_body::Body for Counting {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut task::Context<'_>,
+        ) -> task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"0123456789")))))
+        }
+    }
+    let (cache, _) = cache();
+    let polled = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
+    let count = std::sync::Arc::clone(&polled);
+    let endless = tower::service_fn(move |_: Request<Body>| {
+        let body = Counting(std::sync::Arc::clone(&count));
+        async move { Ok::<_, Infallible>(http::Response::new(body)) }
+    });
+    let app = layer(&cache).max_body_size(25).layer(endless);
+
+    let mut response = app.oneshot(get("/")).await.unwrap();
+    settle().await;
+
+    assert_eq!(polled.load(std::sync::atomic::Ordering::SeqCst), 3);
+    assert_eq!(chunk(&mut response).await.unwrap().unwrap().len(), 30);
+    chunk(&mut response).await.unwrap().unwrap();
+    assert_eq!(polled.load(std::sync::atomic::Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn endless_empty_frames_do_not_hold_the_thread() {
+    struct Empty;
+    impl http_body::Body for Empty {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut task::Context<'_>,
+        ) -> task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            task::Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
+        }
+    }
+    let (cache, _) = cache();
+    let app = layer(&cache)
+        .layer(tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(http::Response::new(Empty))));
+
+    let response = app.oneshot(get("/")).await.unwrap();
+    settle().await;
+
+    drop(response);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_the_middle_of_a_body_does_not_keep_it_from_the_cache() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    let client = spawn(&app, get("/"));
+    let (response, frames) = streamed(&[]);
+    runs.next().await.answer(response);
+    let mut response = client.await.unwrap().unwrap();
+    write(&frames, "one ");
+    chunk(&mut response).await;
+
+    drop(response);
+    settle().await;
+    write(&frames, "two");
+    drop(frames);
+
+    assert!(cache.close().await);
+    assert_eq!(body(spawn(&app, get("/")).await.unwrap().unwrap()).await, "one two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_a_client_and_without_an_end_is_given_up() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    let client = spawn(&app, get("/"));
+    let (response, frames) = streamed(&[]);
+    runs.next().await.answer(response);
+    write(&frames, "one ");
+    drop(client.await.unwrap().unwrap());
+    settle().await;
+
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert!(cache.close().await);
+
+    assert!(frames.is_closed(), "the body was dropped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn others_wait_only_a_second_for_the_rest_of_a_body_of_unknown_length() {
+    let (cache, _) = cache();
+    let (origin, mut runs) = origin();
+    let app = layer(&cache).layer(origin);
+    let leader = spawn(&app, get("/"));
+    let (response, _frames) = streamed(&[]);
+    runs.next().await.answer(response);
+    let _response = leader.await.unwrap().unwrap();
+    let follower = spawn(&app, get("/"));
+    assert!(runs.is_quiet().await);
+
+    tokio::time::advance(Duration::from_millis(900)).await;
+    assert!(runs.is_quiet().await);
+    tokio::time::advance(Duration::from_millis(200)).await;
+
+    runs.next().await.answer("alone");
+    assert_eq!(body(follower.await.unwrap().unwrap()).await, "alone");
+}
+
+#[test]
+fn a_dead_collector_is_never_a_clean_end() {
+    let (cache, _) = cache();
+    let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (response, frames) = streamed(&[]);
+    let (origin, mut runs): (Origin, _) = origin();
+    let app = layer(&cache).layer(origin);
+    let response = other.block_on(async {
+        let client = spawn(&app, get("/"));
+        runs.next().await.answer(response);
+        write(&frames, "half");
+        settle().await;
+        client.await.unwrap().unwrap()
+    });
+
+    drop(other);
+
+    let reader = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let error = reader.block_on(response.into_body().collect()).unwrap_err();
+    assert!(matches!(error, BodyError::Aborted), "{error:?}");
+}
+
+#[test]
+fn without_a_tokio_runtime_pages_are_served_and_stored_and_streams_are_passed_on() {
+    let (cache, _) = cache();
+    let (response, frames) = streamed(&[]);
+    let page = layer(&cache)
+        .layer(tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("page")))));
+    let response = std::sync::Arc::new(std::sync::Mutex::new(Some(response)));
+    let stream = layer(&cache).key_prefix("s").layer(tower::service_fn(move |_: Request<Body>| {
+        let response = response.lock().unwrap().take().unwrap();
+        async move { Ok::<_, Infallible>(response) }
+    }));
+
+    let page = |expected: fn(CacheStatus) -> bool| {
+        let response = block_on(page.clone().oneshot(get("/"))).unwrap();
+        assert!(expected(status(&response)));
+        assert_eq!(block_on(body(response)), "page");
+    };
+    page(support::is_miss);
+    page(|status| status == CacheStatus::Hit);
+    let response = block_on(tower::Service::call(&mut { stream }, get("/"))).unwrap();
+    assert_eq!(not_stored(status(&response)), Some(NotStored::NoRuntime));
+    write(&frames, "text");
+    drop(frames);
+    assert_eq!(block_on(body(response)), "text");
+}
+
+/// The smallest executor there is.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = task::Context::from_waker(task::Waker::noop());
+    loop {
+        if let task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_is_stored_and_served_whole() {
+    let (cache, _) = cache();
+    let text = "0123456789abcdef".repeat(1 << 14);
+    let sent = text.clone();
+    let (app, runs) =
+        support::app(CacheLayer::new(&cache).max_body_size(1 << 20), move |_, _| Body::from(sent.clone()));
+
+    support::fetch(&app, "/").await;
+    let (status, again) = support::fetch(&app, "/").await;
+
+    assert_eq!((status, runs.count()), (CacheStatus::Hit, 1));
+    assert!(again == text);
+}

@@ -43,6 +43,7 @@ impl Clock {
 
     /// Milliseconds since 1970-01-01, UTC.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the time")]
+    #[inline]
     pub fn now(&self) -> u64 {
         match &self.0 {
             Source::System => {

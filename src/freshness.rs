@@ -29,6 +29,7 @@ pub(crate) enum Why {
 }
 
 /// Decides on one reading of the clock. `namespace` is the stamp that the namespace has now.
+#[inline]
 pub(crate) fn decide(now: u64, namespace: u64, meta: &Meta) -> Decision {
     // A record that came from bytes has no stamp of this process: clearing removed it physically.
     if meta.namespace != namespace && meta.namespace != 0 {

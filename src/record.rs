@@ -66,6 +66,7 @@ impl<P: Payload> Record<P> {
     }
 
     /// The record in a value: the live object itself, or what its bytes say.
+    #[inline]
     pub(crate) fn from_value(value: Value) -> Result<Arc<Self>> {
         match value.downcast::<Self>() {
             Ok(record) => Ok(record),

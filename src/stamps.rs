@@ -21,6 +21,7 @@ pub(crate) fn fresh() -> u64 {
 pub(crate) struct Stamp(Arc<AtomicU64>);
 
 impl Stamp {
+    #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }

@@ -115,6 +115,7 @@ impl Value {
     }
 
     /// The live object, if it is a `T`; otherwise the value again.
+    #[inline]
     pub(crate) fn downcast<T: Send + Sync + 'static>(self) -> Result<Arc<T>, Self> {
         match self.0 {
             Repr::Live(object) if (*object).type_id() == TypeId::of::<T>() => {

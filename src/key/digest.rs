@@ -36,12 +36,15 @@ impl fmt::Debug for HashMethod {
 
 fn hex(bytes: &[u8]) -> Hex {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut hex = Hex::new();
-    for byte in bytes.iter().take(Hex::new().capacity() / 2) {
-        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
+    let mut digits = [0; 128];
+    let mut length = 0;
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+        length += 2;
     }
-    hex
+    let text = std::str::from_utf8(&digits[..length]).expect("digits are ASCII");
+    Hex::from(text).expect("as long as the digits")
 }
 
 #[cfg(test)]

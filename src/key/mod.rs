@@ -48,6 +48,11 @@ impl Key {
         self.note(text);
     }
 
+    /// Appends the digest of all that was noted so far.
+    pub(crate) fn digest_noted(&mut self, hash: HashMethod) {
+        self.backend.push(&hash.hex(self.digested.as_str().as_bytes()));
+    }
+
     /// Digests the whole key if it is too long for a backend.
     pub(crate) fn bound(&mut self, scope: &Scope, hash: HashMethod) {
         if self.backend.as_str().len() <= MAX_KEY {

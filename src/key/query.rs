@@ -12,16 +12,15 @@ const FEW: usize = 16;
 /// The order of equal names is kept, since `?sort=a&sort=b` is not `?sort=b&sort=a`. Names are decoded the way
 /// `axum::extract::Query` does it, because it takes `%70age` for `page`. Empty segments say nothing to it either.
 pub(crate) fn canonical_query(query: &str, keep: impl Fn(&str) -> bool, out: &mut Text) -> bool {
-    let mut segments = query
-        .split('&')
-        .filter(|raw| !raw.is_empty())
-        .map(|raw| Segment { name: name(raw), raw })
-        .filter(|segment| keep(&segment.name));
-    let few: ArrayVec<Segment<'_>, FEW> = segments.by_ref().take(FEW).collect();
-    match segments.next() {
-        None => write(few, out),
-        Some(more) => write(few.into_iter().chain([more]).chain(segments).collect::<Vec<_>>(), out),
+    let mut few = ArrayVec::<Segment<'_>, FEW>::new();
+    let mut segments = segments(query).filter(|segment| keep(&segment.name));
+    while let Some(segment) = segments.next() {
+        if let Err(full) = few.try_push(segment) {
+            let mut many: Vec<_> = few.into_iter().chain([full.element()]).chain(segments).collect();
+            return write(&mut many, out);
+        }
     }
+    write(&mut few, out)
 }
 
 struct Segment<'a> {
@@ -29,8 +28,30 @@ struct Segment<'a> {
     raw: &'a str,
 }
 
+fn segments(query: &str) -> impl Iterator<Item = Segment<'_>> {
+    let mut rest = query;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let (raw, after) = split_at_byte(rest, b'&');
+            rest = after;
+            if !raw.is_empty() {
+                return Some(Segment { name: name(raw), raw });
+            }
+        }
+        None
+    })
+}
+
+/// What is before a byte and what is after it. (A general search costs more than the few bytes that it skips.)
+fn split_at_byte(text: &str, byte: u8) -> (&str, &str) {
+    match text.bytes().position(|other| other == byte) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    }
+}
+
 fn name(raw: &str) -> Cow<'_, str> {
-    let name = raw.split_once('=').map_or(raw, |(name, _)| name);
+    let (name, _) = split_at_byte(raw, b'=');
     if name.bytes().any(|byte| byte == b'%' || byte == b'+') {
         form_urlencoded::parse(name.as_bytes()).next().map_or(Cow::Borrowed(name), |(name, _)| name)
     } else {
@@ -38,8 +59,7 @@ fn name(raw: &str) -> Cow<'_, str> {
     }
 }
 
-fn write<'a>(mut segments: impl AsMut<[Segment<'a>]>, out: &mut Text) -> bool {
-    let segments = segments.as_mut();
+fn write(segments: &mut [Segment<'_>], out: &mut Text) -> bool {
     segments.sort_by(|one, two| one.name.cmp(&two.name));
     for (index, segment) in segments.iter().enumerate() {
         if index > 0 {

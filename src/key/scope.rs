@@ -29,6 +29,7 @@ impl Scope {
     }
 
     /// Begins a key in this scope.
+    #[inline]
     pub(crate) fn begin(&self, first: &str, key: &mut Key) {
         key.backend.push(&self.prefix);
         // A key that looks like the start of a child scope is marked as none.

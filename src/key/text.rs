@@ -13,6 +13,7 @@ pub(crate) struct Text {
 }
 
 impl Text {
+    #[inline]
     pub(crate) fn as_str(&self) -> &str {
         self.long.as_deref().unwrap_or(&self.short)
     }

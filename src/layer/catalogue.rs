@@ -6,9 +6,9 @@ use http::{HeaderName, request};
 
 /// What keys begin with (`key_prefix` in Flask-Caching).
 ///
-/// A text with `%s` in it has the path put there; a text without it is the whole key, so that everything the layer
-/// sees shares one entry. A function gives the whole text itself. The query, the version and the rest that the layer
-/// puts into its keys come after it in every case.
+/// A text with `%s` in it has the path put there. A text without it stands for every path, so that all pages the
+/// layer sees share an entry. A function gives the text itself. What else is in a key comes after it in each case:
+/// the query, if there is one, the version, the method and the body where they are in the key at all.
 ///
 /// # Examples
 ///
@@ -159,6 +159,8 @@ impl Cookies {
     }
 
     /// These cookies select the variant, and no other cookie matters: the handler does not read any other.
+    ///
+    /// The response is not given a `Vary`; if another cache is further out, let the handler say `Vary: Cookie`.
     pub fn only<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
         Self(Minded::Only(names.into_iter().map(Into::into).collect()))
     }

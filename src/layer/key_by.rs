@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    key::{HashMethod, Key, MAX_TEXT, Scope, Text, canonical_query},
+    key::{HashMethod, Key, MAX_TEXT, Scope, canonical_query},
     reason::BypassReason,
 };
 
@@ -42,8 +42,14 @@ fn original(_: &Extensions) -> Option<&Uri> {
 
 impl Rules {
     /// Writes the key of a request.
-    pub(super) fn key(&self, scope: &Scope, parts: &request::Parts, key: &mut Key) -> Result<(), BypassReason> {
-        let uri = target(parts);
+    #[inline]
+    pub(super) fn key(
+        &self,
+        scope: &Scope,
+        parts: &request::Parts,
+        uri: &Uri,
+        key: &mut Key,
+    ) -> Result<(), BypassReason> {
         let query = uri.query();
         if uri.path().len() + query.map_or(0, str::len) > MAX_TEXT {
             return Err(BypassReason::KeyTooLong);
@@ -55,10 +61,10 @@ impl Rules {
                 if let Some(query) = query {
                     self.add_query(query, key);
                 }
-                if let Some(version) = &self.version {
-                    key.part("version", version);
-                }
             }
+        }
+        if let Some(version) = &self.version {
+            key.part("version", version);
         }
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             key.part("method", parts.method.as_str());
@@ -88,17 +94,21 @@ impl Rules {
     }
 
     fn add_query(&self, query: &str, key: &mut Key) {
-        let mut text = Text::default();
+        // Nothing was digested before: the query is written where it is compared on hits.
+        let text = &mut key.digested;
         let kept = match &self.query.0 {
             Kept::None => false,
-            // `/foo?` is not `/foo`: absent is not empty.
-            Kept::All => canonical_query(query, |_| true, &mut text) || query.is_empty(),
-            Kept::Only(names) => canonical_query(query, |name| names.iter().any(|other| other == name), &mut text),
-            Kept::Except(names) => canonical_query(query, |name| names.iter().all(|other| other != name), &mut text),
+            // Also if nothing is in it: `/foo?` is not `/foo`, absent is not empty.
+            Kept::All => {
+                canonical_query(query, |_| true, text);
+                true
+            }
+            Kept::Only(names) => canonical_query(query, |name| names.iter().any(|other| other == name), text),
+            Kept::Except(names) => canonical_query(query, |name| names.iter().all(|other| other != name), text),
         };
         if kept {
             key.backend.push("?");
-            key.digest(self.hash, text.as_str());
+            key.digest_noted(self.hash);
         }
     }
 }
@@ -140,7 +150,7 @@ impl CacheLayer {
     pub fn key_for_parts(&self, parts: &request::Parts) -> Result<String> {
         let mut key = Key::default();
         self.rules
-            .key(&Scope::root(""), parts, &mut key)
+            .key(&Scope::root(""), parts, target(parts), &mut key)
             .map_err(|reason| Error::message(ErrorKind::Key, format!("this request has none: {}", reason.as_str())))?;
         Ok(key.backend.as_str().to_owned())
     }
@@ -190,6 +200,9 @@ impl CacheLayer {
     /// [`ErrorKind::Encode`] if it does not serialise as a query, and as [`delete_cached`](CacheLayer::delete_cached).
     pub async fn delete_cached_query<Q: Serialize + ?Sized>(&self, path: &str, query: &Q) -> Result<bool> {
         let query = serde_urlencoded::to_string(query).map_err(|error| Error::new(ErrorKind::Encode, error))?;
+        if query.is_empty() {
+            return self.delete_cached(path).await;
+        }
         self.delete_cached(&format!("{path}?{query}")).await
     }
 }

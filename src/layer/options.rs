@@ -140,7 +140,8 @@ impl CacheLayer {
 
     /// Fields of the request that select a variant, beside those that the response names in `Vary`.
     ///
-    /// To name `Authorization` or `Cookie` here allows such requests: each value has its own variant.
+    /// To name `Authorization` or `Cookie` here allows such requests: each value has its own variant. The response
+    /// is not given a `Vary`; if another cache is further out, the handler has to say it.
     pub fn vary_by(self, fields: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|rules| rules.vary_by = fields.into_iter().collect())
     }
@@ -230,6 +231,8 @@ impl CacheLayer {
     pub(super) fn with(mut self, change: impl FnOnce(&mut Rules)) -> Self {
         let rules = Arc::make_mut(&mut self.rules);
         change(rules);
+        // A layer that is made of another one has its own to say.
+        rules.hinted = Arc::default();
         rules.settle();
         self
     }

@@ -1,9 +1,9 @@
 //! One request as a question to the cache: which of the representations under its key is an answer.
 
 use arrayvec::ArrayVec;
-use http::{Extensions, request};
+use http::{Extensions, Uri, request};
 
-use super::{key_by::target, rules::Rules};
+use super::rules::Rules;
 use crate::{
     cache::{Cache, Place, Question},
     flight::Head,
@@ -17,12 +17,13 @@ pub(super) struct Ask<'a> {
     pub(super) cache: &'a Cache,
     pub(super) rules: &'a Rules,
     pub(super) parts: &'a request::Parts,
+    /// As the client wrote it.
+    pub(super) target: &'a Uri,
 }
 
 impl Ask<'_> {
-    pub(super) fn asked(&self) -> Asked<'_> {
-        // The host of the target is what the client wrote; a router that strips the path keeps it.
-        Asked { headers: &self.parts.headers, uri: target(self.parts) }
+    fn asked(&self) -> Asked<'_> {
+        Asked { headers: &self.parts.headers, uri: self.target }
     }
 
     fn hash<'a>(&self, selectors: impl Iterator<Item = &'a Selector>) -> u64 {

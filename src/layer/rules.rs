@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicU32},
     time::Duration,
 };
 
@@ -57,8 +57,8 @@ pub(super) struct Rules {
     pub(super) selectors: Vec<Selector>,
     pub(super) max_body_size: usize,
     pub(super) body_wait: Duration,
-    /// Whether the user was told once how to cache what bypasses.
-    pub(super) hinted: Arc<AtomicBool>,
+    /// For which reasons the user was told how to cache what bypasses: one bit each.
+    pub(super) hinted: Arc<AtomicU32>,
 }
 
 /// A request that may use the cache.
@@ -174,7 +174,8 @@ impl Rules {
     pub(super) fn hint(&self, reason: BypassReason) {
         #[cfg(feature = "tracing")]
         if let Some(hint) = reason.hint() {
-            if !self.hinted.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            let bit = 1 << (reason as u32);
+            if self.hinted.fetch_or(bit, std::sync::atomic::Ordering::Relaxed) & bit == 0 {
                 tracing::warn!(target: "axum_caching", reason = reason.as_str(), "not cached; if it should be, {hint}");
             }
         }

@@ -12,6 +12,7 @@ use tower_service::Service;
 use super::{
     body::CacheBody,
     future::{Answer, ResponseFuture},
+    key_by::target,
     origin,
     question::{Ask, Inside},
     rules::{Rules, Use},
@@ -91,12 +92,13 @@ where
         }
         let mut key = Key::default();
         let planned = self.rules.of_request(&parts, has_body(&body));
-        let plan =
-            match planned.and_then(|plan| self.rules.key(&self.cache.space.scope, &parts, &mut key).map(|()| plan)) {
-                Ok(plan) => plan,
-                Err(reason) => return self.bypass(Request::from_parts(parts, body), reason),
-            };
-        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts };
+        let uri = target(&parts);
+        let scope = &self.cache.space.scope;
+        let plan = match planned.and_then(|plan| self.rules.key(scope, &parts, uri, &mut key).map(|()| plan)) {
+            Ok(plan) => plan,
+            Err(reason) => return self.bypass(Request::from_parts(parts, body), reason),
+        };
+        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: uri };
         if plan.is_forced {
             let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));
             return self.take(Turn::Run(fill), plan, Request::from_parts(parts, body));
@@ -192,7 +194,7 @@ impl<S> CacheService<S> {
         ResBody::Error: Send,
     {
         let (parts, body) = request.into_parts();
-        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts };
+        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: target(&parts) };
         if let Some(reason) = plan.on_miss {
             return match self.cache.look(&key, &ask).await {
                 Ok(found) => {

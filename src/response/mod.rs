@@ -102,6 +102,7 @@ impl StoredResponse {
     }
 
     /// The header fields for one answer, the slots of which are still to be filled.
+    #[inline]
     pub(crate) fn headers_for(&self, slots: &[HeaderName]) -> HeaderMap {
         let mut headers = self.headers.clone();
         // Stored by a layer with other options.

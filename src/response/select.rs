@@ -56,6 +56,7 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// The value of a selector; absent is not empty (Django CVE-2026-113593).
+    #[inline]
     pub(crate) fn value(&self, selector: &Selector) -> Option<Cow<'a, [u8]>> {
         match selector {
             Selector::Host => self.host(),
@@ -68,6 +69,7 @@ impl<'a> Asked<'a> {
     }
 
     /// The host in lower case. A target that names one goes before the field (RFC 9112 §3.2.2).
+    #[inline]
     fn host(&self) -> Option<Cow<'a, [u8]>> {
         let host = match self.uri.authority() {
             Some(authority) => authority.as_str().as_bytes(),
@@ -116,6 +118,7 @@ impl Selecting {
         Ok(Self(pairs.into()))
     }
 
+    #[inline]
     pub(crate) fn matches(&self, asked: Asked<'_>) -> bool {
         self.0.iter().all(|(selector, value)| asked.value(selector).as_deref() == value.as_deref())
     }

@@ -39,7 +39,8 @@ const HOT_PERCENT: u64 = 97;
 /// asked for go first (S3-FIFO, which keeps more of a skewed load than LRU). Expired entries are absent at once,
 /// and their memory is given back a few at each store. There is no background task, so a backend can be a `static`.
 ///
-/// Integers (what [`increment`](Backend::increment) counts in) are not evicted, up to 10 000 of them.
+/// Integers (what [`increment`](Backend::increment) counts in) are not evicted, up to 10 000 of them, and count by their
+/// bytes alone.
 ///
 /// Clones share the data. Make one [`Cache`](crate::Cache) of a backend and clone that: two caches over one backend
 /// do not know of each other's fills and purges.

@@ -1,6 +1,6 @@
 //! `add`: stores if there is nothing.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use super::{answer, holds, is, key, read, set, supported};
 use crate::{backend::Backend, value::Value};
@@ -47,17 +47,14 @@ pub async fn stores_only_what_is_absent(backend: &dyn Backend) {
 ///
 /// let clock = ManualClock::new();
 /// let backend = MemoryBackend::builder().clock(clock.clock()).build();
-/// add::leaves_the_end_of_what_is_there(&backend, |time| std::future::ready(clock.advance(time))).await;
+/// add::leaves_the_end_of_what_is_there(&backend, async |time| clock.advance(time)).await;
 /// # });
 /// ```
 ///
 /// # Panics
 ///
 /// If the backend breaks the rule. `Unsupported` is allowed.
-pub async fn leaves_the_end_of_what_is_there<F: Future<Output = ()>>(
-    backend: &dyn Backend,
-    advance: impl Fn(Duration) -> F,
-) {
+pub async fn leaves_the_end_of_what_is_there(backend: &dyn Backend, advance: impl AsyncFn(Duration)) {
     let (ends, stays, added) = (key("ends"), key("stays"), key("added"));
     let second = Some(Duration::from_secs(1));
     set(backend, &ends, "1", second).await;

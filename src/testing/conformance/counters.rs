@@ -1,6 +1,6 @@
 //! `increment`.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use super::{answer, holds, is, key, read, supported};
 use crate::{
@@ -107,14 +107,14 @@ pub async fn a_sum_that_does_not_fit_changes_nothing(backend: &dyn Backend) {
 ///
 /// let clock = ManualClock::new();
 /// let backend = MemoryBackend::builder().clock(clock.clock()).build();
-/// counters::a_sum_keeps_its_end(&backend, |time| std::future::ready(clock.advance(time))).await;
+/// counters::a_sum_keeps_its_end(&backend, async |time| clock.advance(time)).await;
 /// # });
 /// ```
 ///
 /// # Panics
 ///
 /// If the backend breaks the rule. `Unsupported` is allowed.
-pub async fn a_sum_keeps_its_end<F: Future<Output = ()>>(backend: &dyn Backend, advance: impl Fn(Duration) -> F) {
+pub async fn a_sum_keeps_its_end(backend: &dyn Backend, advance: impl AsyncFn(Duration)) {
     let (ends, made) = (key("ends"), key("made"));
     if supported("increment", backend.increment(&made, 1).await).is_none() {
         return;

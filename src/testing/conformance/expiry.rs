@@ -2,7 +2,7 @@
 //!
 //! Each function lets less than five seconds pass.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use super::{answer, content, holds, is, key, read, set, supported};
 use crate::{backend::Backend, value::Value};
@@ -21,17 +21,14 @@ const BEYOND: Duration = Duration::from_secs(2);
 ///
 /// let clock = ManualClock::new();
 /// let backend = MemoryBackend::builder().clock(clock.clock()).build();
-/// expiry::an_entry_ends_when_its_time_is_over(&backend, |time| std::future::ready(clock.advance(time))).await;
+/// expiry::an_entry_ends_when_its_time_is_over(&backend, async |time| clock.advance(time)).await;
 /// # });
 /// ```
 ///
 /// # Panics
 ///
 /// If the backend breaks the rule.
-pub async fn an_entry_ends_when_its_time_is_over<F: Future<Output = ()>>(
-    backend: &dyn Backend,
-    advance: impl Fn(Duration) -> F,
-) {
+pub async fn an_entry_ends_when_its_time_is_over(backend: &dyn Backend, advance: impl AsyncFn(Duration)) {
     let (one, many, read_often) = (key("one"), key("many"), key("read"));
     set(backend, &one, "1", Some(TTL)).await;
     set(backend, &read_often, "1", Some(TTL)).await;
@@ -56,14 +53,14 @@ pub async fn an_entry_ends_when_its_time_is_over<F: Future<Output = ()>>(
 ///
 /// let clock = ManualClock::new();
 /// let backend = MemoryBackend::builder().clock(clock.clock()).build();
-/// expiry::parts_of_a_second_count(&backend, |time| std::future::ready(clock.advance(time))).await;
+/// expiry::parts_of_a_second_count(&backend, async |time| clock.advance(time)).await;
 /// # });
 /// ```
 ///
 /// # Panics
 ///
 /// If the backend breaks the rule.
-pub async fn parts_of_a_second_count<F: Future<Output = ()>>(backend: &dyn Backend, advance: impl Fn(Duration) -> F) {
+pub async fn parts_of_a_second_count(backend: &dyn Backend, advance: impl AsyncFn(Duration)) {
     let key = key("part");
     set(backend, &key, "1", Some(Duration::from_millis(1_500))).await;
     advance(Duration::from_millis(1_100)).await;
@@ -80,14 +77,14 @@ pub async fn parts_of_a_second_count<F: Future<Output = ()>>(backend: &dyn Backe
 ///
 /// let clock = ManualClock::new();
 /// let backend = MemoryBackend::builder().clock(clock.clock()).build();
-/// expiry::what_has_no_end_stays(&backend, |time| std::future::ready(clock.advance(time))).await;
+/// expiry::what_has_no_end_stays(&backend, async |time| clock.advance(time)).await;
 /// # });
 /// ```
 ///
 /// # Panics
 ///
 /// If the backend breaks the rule.
-pub async fn what_has_no_end_stays<F: Future<Output = ()>>(backend: &dyn Backend, advance: impl Fn(Duration) -> F) {
+pub async fn what_has_no_end_stays(backend: &dyn Backend, advance: impl AsyncFn(Duration)) {
     let (none, longest, century) = (key("none"), key("longest"), key("century"));
     set(backend, &none, "1", None).await;
     set(backend, &longest, "1", Some(Duration::MAX)).await;
@@ -106,14 +103,14 @@ pub async fn what_has_no_end_stays<F: Future<Output = ()>>(backend: &dyn Backend
 ///
 /// let clock = ManualClock::new();
 /// let backend = MemoryBackend::builder().clock(clock.clock()).build();
-/// expiry::a_set_replaces_the_end(&backend, |time| std::future::ready(clock.advance(time))).await;
+/// expiry::a_set_replaces_the_end(&backend, async |time| clock.advance(time)).await;
 /// # });
 /// ```
 ///
 /// # Panics
 ///
 /// If the backend breaks the rule.
-pub async fn a_set_replaces_the_end<F: Future<Output = ()>>(backend: &dyn Backend, advance: impl Fn(Duration) -> F) {
+pub async fn a_set_replaces_the_end(backend: &dyn Backend, advance: impl AsyncFn(Duration)) {
     let (longer, none, shorter) = (key("longer"), key("none"), key("shorter"));
     set(backend, &longer, "1", Some(TTL)).await;
     set(backend, &longer, "2", Some(10 * TTL)).await;
@@ -135,17 +132,14 @@ pub async fn a_set_replaces_the_end<F: Future<Output = ()>>(backend: &dyn Backen
 ///
 /// let clock = ManualClock::new();
 /// let backend = MemoryBackend::builder().clock(clock.clock()).build();
-/// expiry::what_expired_is_absent_to_everything(&backend, |time| std::future::ready(clock.advance(time))).await;
+/// expiry::what_expired_is_absent_to_everything(&backend, async |time| clock.advance(time)).await;
 /// # });
 /// ```
 ///
 /// # Panics
 ///
 /// If the backend breaks the rule.
-pub async fn what_expired_is_absent_to_everything<F: Future<Output = ()>>(
-    backend: &dyn Backend,
-    advance: impl Fn(Duration) -> F,
-) {
+pub async fn what_expired_is_absent_to_everything(backend: &dyn Backend, advance: impl AsyncFn(Duration)) {
     let names = ["get", "has", "delete", "add", "increment", "get_many", "delete_many", "compare_and_set"].map(key);
     for key in &names {
         set(backend, key, "7", Some(TTL)).await;

@@ -14,12 +14,12 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-//! use std::{future, sync::Arc};
+//! use std::sync::Arc;
 //! use axum_caching::{Backend, MemoryBackend, testing::{ManualClock, conformance}};
 //!
 //! let clock = ManualClock::new();
 //! let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::builder().clock(clock.clock()).build());
-//! conformance::all(&backend, |time| future::ready(clock.advance(time))).await;
+//! conformance::all(&backend, async |time| clock.advance(time)).await;
 //! # });
 //! ```
 
@@ -34,7 +34,7 @@ pub mod keys;
 pub mod tokens;
 pub mod values;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -54,7 +54,7 @@ use crate::{
 /// # Panics
 ///
 /// If the backend breaks a rule, with a sentence that names it.
-pub async fn all<F: Future<Output = ()>>(backend: &Arc<dyn Backend>, advance: impl Fn(Duration) -> F) {
+pub async fn all(backend: &Arc<dyn Backend>, advance: impl AsyncFn(Duration)) {
     let one: &dyn Backend = &**backend;
 
     basics::what_was_stored_is_found(one).await;

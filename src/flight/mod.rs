@@ -8,15 +8,22 @@
 //! Lock order: the shard of the table, then the state of a flight. Nothing is awaited and no other code runs under
 //! either.
 
+mod follower;
+mod gate;
+mod lead;
+#[cfg(test)]
+mod tests;
+
 use std::{
     any::Any,
-    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use dashmap::{DashMap, Entry};
 use tokio::sync::Notify;
+
+pub(crate) use self::{follower::Follower, gate::Gate, lead::Lead};
 
 use crate::value::Value;
 
@@ -125,13 +132,7 @@ impl Flights {
                 Phase::Done(_) => continue,
             };
             state.followers += 1;
-            return Role::Follower(Follower {
-                flights: self.clone(),
-                key: Arc::clone(key),
-                flight: Arc::clone(flight),
-                late,
-                told: false,
-            });
+            return Role::Follower(Follower::new(self, key, flight, late));
         }
         let flight = Flight::new(id, true);
         slot.fills.push(Arc::clone(&flight));
@@ -155,7 +156,7 @@ impl Flights {
                 match &mut slot.gate {
                     Lock::Open => {
                         slot.gate = Lock::Held(None);
-                        return Gate { flights: self.clone(), key: Arc::clone(key), held: true };
+                        return Gate::new(self, key);
                     }
                     Lock::Held(waiting) => line = Arc::clone(waiting.get_or_insert_default()),
                 }
@@ -178,7 +179,7 @@ impl Flights {
     }
 
     fn lead(&self, key: &Arc<str>, flight: &Arc<Flight>) -> Lead {
-        Lead { flights: self.clone(), key: Arc::clone(key), flight: Arc::clone(flight), ended: false }
+        Lead::new(self, key, flight)
     }
 
     /// Changes the slot of a key, and removes it if nothing is left in it.
@@ -216,196 +217,5 @@ impl Flight {
         }
         drop(state);
         self.changed.notify_waiters();
-    }
-}
-
-/// The one who runs the origin. Dropped before it ended anything, it failed.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Lead {
-    flights: Flights,
-    key: Arc<str>,
-    flight: Arc<Flight>,
-    ended: bool,
-}
-
-impl Lead {
-    pub(crate) fn key(&self) -> &Arc<str> {
-        &self.key
-    }
-
-    pub(crate) fn id(&self) -> u64 {
-        self.flight.id
-    }
-
-    /// Tells the followers what is known of the answer.
-    pub(crate) fn publish(&self, head: impl FnOnce() -> Head) {
-        if !self.flight.joinable {
-            return;
-        }
-        if let Phase::Computing(known) = &mut self.flight.lock().phase {
-            *known = Some(head());
-        }
-        self.flight.changed.notify_waiters();
-    }
-
-    /// Nobody who comes from here on is handed the answer.
-    pub(crate) fn close(&self) {
-        let mut state = self.flight.lock();
-        if matches!(state.phase, Phase::Computing(_)) {
-            state.phase = Phase::Closed;
-        }
-    }
-
-    /// Whether a purge took the ticket away.
-    pub(crate) fn is_void(&self) -> bool {
-        self.flight.lock().void
-    }
-
-    /// Ends the flight. What a purge has ended already stays as it is.
-    pub(crate) fn end(mut self, outcome: Outcome) {
-        self.ended = true;
-        self.flights.change(&self.key, |slot| slot.remove(&self.flight));
-        self.flight.end(outcome);
-    }
-
-    /// Opens the gate and ends the flight, in one step.
-    pub(crate) fn end_and_open(mut self, mut gate: Gate, outcome: Outcome) {
-        self.ended = true;
-        gate.held = false;
-        let line = self.flights.change(&self.key, |slot| {
-            slot.remove(&self.flight);
-            mem::take(&mut slot.gate)
-        });
-        self.flight.end(outcome);
-        Gate::wake(line);
-    }
-
-    fn fail(&self) {
-        let outcome = self.flights.change(&self.key, |slot| {
-            let mut state = self.flight.lock();
-            state.failures += 1;
-            let over = match (state.followers, state.failures) {
-                (0, _) => Some(Outcome::LookUp),
-                (_, MAX_FAILURES..) => Some(Outcome::Alone),
-                _ => None,
-            };
-            if over.is_some() {
-                slot.remove(&self.flight);
-            } else if !matches!(state.phase, Phase::Done(_)) {
-                state.phase = Phase::Vacant;
-            }
-            over
-        });
-        match outcome.flatten() {
-            Some(outcome) => self.flight.end(outcome),
-            None => self.flight.changed.notify_waiters(),
-        }
-    }
-}
-
-impl Drop for Lead {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.fail();
-        }
-    }
-}
-
-/// One who waits for a leader.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Follower {
-    flights: Flights,
-    key: Arc<str>,
-    flight: Arc<Flight>,
-    late: bool,
-    told: bool,
-}
-
-impl Follower {
-    pub(crate) fn id(&self) -> u64 {
-        self.flight.id
-    }
-
-    /// Waits for what there is to know next.
-    ///
-    /// Cancel safe: what was not returned is told at the next call.
-    pub(crate) async fn news(&mut self) -> News {
-        loop {
-            let changed;
-            {
-                let mut state = self.flight.lock();
-                match &state.phase {
-                    // The followers of a closed flight joined before its check; who came later looks up.
-                    Phase::Done(Outcome::Shared(_)) if self.late => return News::Ended(Outcome::LookUp),
-                    Phase::Done(outcome) => return News::Ended(outcome.clone()),
-                    Phase::Vacant => {
-                        state.phase = Phase::Computing(None);
-                        drop(state);
-                        return News::Lead(self.flights.lead(&self.key, &self.flight));
-                    }
-                    Phase::Computing(Some(head)) if !self.told => {
-                        self.told = true;
-                        return News::Head(head.clone());
-                    }
-                    Phase::Computing(_) | Phase::Closed => {}
-                }
-                changed = self.flight.changed.notified();
-            }
-            changed.await;
-        }
-    }
-}
-
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.flights.change(&self.key, |slot| {
-            let mut state = self.flight.lock();
-            state.followers -= 1;
-            // The last who could have taken over: nobody is left to lead.
-            if state.followers == 0 && matches!(state.phase, Phase::Vacant) {
-                slot.remove(&self.flight);
-            }
-        });
-    }
-}
-
-/// The right to change what the backend has under one key.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Gate {
-    flights: Flights,
-    key: Arc<str>,
-    held: bool,
-}
-
-impl Gate {
-    /// Takes the tickets of all fills away: what they read may be older than what happens now.
-    pub(crate) fn void(&self) {
-        let fills = self.flights.change(&self.key, |slot| {
-            let fills = mem::take(&mut slot.fills);
-            fills.iter().for_each(|flight| flight.lock().void = true);
-            fills
-        });
-        for flight in fills.into_iter().flatten() {
-            flight.end(Outcome::LookUp);
-        }
-    }
-}
-
-impl Gate {
-    fn wake(line: Option<Lock>) {
-        if let Some(Lock::Held(Some(line))) = line {
-            line.notify_waiters();
-        }
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        if self.held {
-            Self::wake(self.flights.change(&self.key, |slot| mem::take(&mut slot.gate)));
-        }
     }
 }

@@ -1,4 +1,85 @@
-//! Response caching and function memoization for axum and Tower.
+//! Response caching for axum and Tower, over an async cache that is of use by itself.
+//!
+//! Put [`CacheLayer`] around a router, a route or any Tower service, and its responses are kept:
+//!
+//! ```no_run
+//! # #[cfg(all(feature = "memory", feature = "axum"))]
+//! # mod example {
+//! use std::time::Duration;
+//!
+//! use axum::{Router, extract::Path, routing::get};
+//! use axum_caching::{Cache, CacheLayer, MemoryBackend};
+//!
+//! async fn item(Path(id): Path<u64>) -> String {
+//!     format!("item {id}, which took a while to make")
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let cache = Cache::new(MemoryBackend::default());
+//!     let app = Router::new()
+//!         .route("/items/{id}", get(item))
+//!         .layer(CacheLayer::new(&cache).ttl(Duration::from_secs(60)).response_hit_indication(true));
+//!
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//!     axum::serve(listener, app).await
+//! }
+//! # }
+//! ```
+//!
+//! The second `GET /items/7` within a minute is answered from memory, with `hit_cache: True`. A thousand that come at
+//! once while it is missing run the handler once. [`cache.delete_cached("/items/7")`](Cache::delete_cached) purges it,
+//! in all its variants, and no run of the handler that began before brings it back.
+//!
+//! # Careful by default
+//!
+//! The layer leaves alone what it cannot know to be the same for everybody: requests with `Authorization` or `Cookie`,
+//! methods other than GET and HEAD, responses with `Set-Cookie`, `Cache-Control: no-store`, `private` or `no-cache`,
+//! `Vary: *`, errors, partial answers, streams. `Vary` and the host select variants; the query is in the key. Each
+//! default has an option, and each response says what was done, and why, in a [`CacheStatus`] among its extensions.
+//!
+//! # Values
+//!
+//! [`Cache`] also keeps values: [`get`](Cache::get), [`set`](Cache::set) and their like over any serde type, and
+//! [`get_or_compute`](Cache::get_or_compute), which runs a computation once for all who want it.
+//!
+//! ```
+//! # #[cfg(feature = "memory")]
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! use std::time::Duration;
+//! use axum_caching::{Cache, MemoryBackend};
+//!
+//! let cache = Cache::new(MemoryBackend::default());
+//! let total: u64 = cache.get_or_compute("total", Duration::from_secs(5), async || (1..=10).sum()).await;
+//! assert_eq!(total, 55);
+//! assert_eq!(cache.get::<u64>("total").await?, Some(55));
+//! # Ok::<(), axum_caching::Error>(()) }).unwrap();
+//! ```
+//!
+//! # Failure and cancellation
+//!
+//! The cache never makes a request fail: when the backend does, the handler runs, and the [`Observer`] is told. A
+//! client that goes away does not take the run of the handler with it: the run goes on in the background, on the tokio
+//! runtime it began on, and fills the cache. When it fails, one of those who wait takes over; after the second failure
+//! each goes alone. Nobody waits for another longer than ten seconds ([`max_wait`](CacheBuilder::max_wait)).
+//!
+//! # Backends
+//!
+//! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; others implement [`Backend`].
+//!
+//! # Features
+//!
+//! | feature | default | without it |
+//! |---|---|---|
+//! | `memory` | yes | no [`MemoryBackend`] |
+//! | `axum` | yes | no [`CachePolicy`] as a part of a response, no path of nested routers, no `CacheLayer::around` |
+//! | `macros` | yes | nothing yet: `#[memoize]` and `#[cached]` are to come |
+//! | `json` | no | no [`codec`]`::Json` |
+//! | `tracing` | no | warnings go to the [`Observer`] only; fills that outlive their client lose their span |
+//! | `testing` | no | no manual clock and no conformance suite for backends |
+//!
+//! Rust 1.85 or later. `unsafe` is forbidden.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod codec;
 
@@ -44,3 +125,8 @@ pub use reason::{BypassReason, MissReason, NotStored};
 pub use response::StoredResponse;
 pub use ttl::Ttl;
 pub use value::Value;
+
+/// The README is tested with the documentation.
+#[cfg(all(doctest, feature = "memory", feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

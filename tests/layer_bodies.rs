@@ -2,47 +2,19 @@
 
 mod support;
 
-use std::{convert::Infallible, io, pin::Pin, task, time::Duration};
+use std::{convert::Infallible, future::Future, io, task, time::Duration};
 
 use axum::{body::Body, response::Response};
-use axum_caching::{BodyError, CacheBody, CacheLayer, CacheStatus, NotStored};
-use bytes::Bytes;
+use axum_caching::{BodyError, CacheStatus, NotStored};
 use http::{HeaderMap, Request, header};
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::BodyExt;
 use support::{
     cache, get,
-    held::{Origin, body, origin, settle, spawn},
+    held::{Origin, body, chunk, origin, settle, spawn, streamed, write},
     layer, not_stored,
 };
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::UnboundedReceiverStream;
 use tower::{Layer, ServiceExt};
-
-type Frames = mpsc::UnboundedSender<io::Result<Frame<Bytes>>>;
-
-/// A response whose body a test writes piece by piece.
-fn streamed(fields: &[(&str, &str)]) -> (Response, Frames) {
-    let (frames, stream) = mpsc::unbounded_channel();
-    let mut response = Response::builder();
-    for (name, value) in fields {
-        response = response.header(*name, *value);
-    }
-    let body = Body::new(StreamBody::new(UnboundedReceiverStream::new(stream)));
-    (response.body(body).unwrap(), frames)
-}
-
-fn write(frames: &Frames, text: &'static str) {
-    frames.send(Ok(Frame::data(Bytes::from_static(text.as_bytes())))).unwrap();
-}
-
-async fn chunk<B>(response: &mut http::Response<CacheBody<B>>) -> Option<Result<Bytes, BodyError<B::Error>>>
-where
-    B: http_body::Body<Data = Bytes> + Unpin,
-{
-    let frame = response.body_mut().frame().await?;
-    Some(frame.map(|frame| frame.into_data().unwrap_or_default()))
-}
 
 fn status<B>(response: &http::Response<B>) -> CacheStatus {
     CacheStatus::of(response).unwrap()
@@ -210,100 +182,6 @@ async fn a_body_with_trailers_is_passed_on_with_them_and_not_stored() {
 }
 
 #[tokio::test]
-async fn a_body_that_outgrows_the_limit_reaches_its_client_whole_and_is_not_stored() {
-    let (cache, _) = cache();
-    let (origin, mut runs) = origin();
-    let app = layer(&cache).max_body_size(10).layer(origin);
-    let client = spawn(&app, get("/"));
-    let (response, frames) = streamed(&[]);
-    runs.next().await.answer(response);
-    let mut response = client.await.unwrap().unwrap();
-    for text in ["0123456", "789", "abc", "def"] {
-        write(&frames, text);
-        assert_eq!(chunk(&mut response).await.unwrap().unwrap(), text);
-    }
-    drop(frames);
-    assert!(chunk(&mut response).await.is_none());
-
-    let _again = spawn(&app, get("/"));
-    runs.next().await;
-}
-
-#[tokio::test]
-async fn a_body_over_the_limit_that_is_there_at_once_is_passed_on() {
-    let (cache, _) = cache();
-    let (app, runs) = support::app(layer(&cache).max_body_size(10), |_, _| "0123456789abc");
-
-    for run in 1..=2 {
-        let (status, text) = support::fetch(&app, "/").await;
-        assert_eq!(
-            (not_stored(status), text.as_str(), runs.count()),
-            (Some(NotStored::TooLarge), "0123456789abc", run)
-        );
-    }
-    let (exact, runs) = support::app(layer(&cache).key_prefix("x%s").max_body_size(13), |_, _| "0123456789abc");
-    support::fetch(&exact, "/").await;
-    support::fetch(&exact, "/").await;
-    assert_eq!(runs.count(), 1, "the limit itself is within");
-}
-
-#[tokio::test]
-async fn a_body_that_outgrew_the_limit_is_read_at_the_pace_of_its_client() {
-    // Back-pressure: the origin is asked for a frame only when the client wants one.
-    struct Counting(std::sync::Arc<std::sync::atomic::AtomicUsize>);
-    impl http_body::Body for Counting {
-        type Data = Bytes;
-        type Error = Infallible;
-        fn poll_frame(
-            self: Pin<&mut Self>,
-            _: &mut task::Context<'_>,
-        ) -> task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            task::Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b"0123456789")))))
-        }
-    }
-    let (cache, _) = cache();
-    let polled = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
-    let count = std::sync::Arc::clone(&polled);
-    let endless = tower::service_fn(move |_: Request<Body>| {
-        let body = Counting(std::sync::Arc::clone(&count));
-        async move { Ok::<_, Infallible>(http::Response::new(body)) }
-    });
-    let app = layer(&cache).max_body_size(25).layer(endless);
-
-    let mut response = app.oneshot(get("/")).await.unwrap();
-    settle().await;
-
-    assert_eq!(polled.load(std::sync::atomic::Ordering::SeqCst), 3);
-    assert_eq!(chunk(&mut response).await.unwrap().unwrap().len(), 30);
-    chunk(&mut response).await.unwrap().unwrap();
-    assert_eq!(polled.load(std::sync::atomic::Ordering::SeqCst), 4);
-}
-
-#[tokio::test]
-async fn endless_empty_frames_do_not_hold_the_thread() {
-    struct Empty;
-    impl http_body::Body for Empty {
-        type Data = Bytes;
-        type Error = Infallible;
-        fn poll_frame(
-            self: Pin<&mut Self>,
-            _: &mut task::Context<'_>,
-        ) -> task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            task::Poll::Ready(Some(Ok(Frame::data(Bytes::new()))))
-        }
-    }
-    let (cache, _) = cache();
-    let app = layer(&cache)
-        .layer(tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(http::Response::new(Empty))));
-
-    let response = app.oneshot(get("/")).await.unwrap();
-    settle().await;
-
-    drop(response);
-}
-
-#[tokio::test]
 async fn a_client_that_goes_away_in_the_middle_of_a_body_does_not_keep_it_from_the_cache() {
     let (cache, _) = cache();
     let (origin, mut runs) = origin();
@@ -419,19 +297,4 @@ fn block_on<F: Future>(future: F) -> F::Output {
             return output;
         }
     }
-}
-
-#[tokio::test]
-async fn a_large_body_is_stored_and_served_whole() {
-    let (cache, _) = cache();
-    let text = "0123456789abcdef".repeat(1 << 14);
-    let sent = text.clone();
-    let (app, runs) =
-        support::app(CacheLayer::new(&cache).max_body_size(1 << 20), move |_, _| Body::from(sent.clone()));
-
-    support::fetch(&app, "/").await;
-    let (status, again) = support::fetch(&app, "/").await;
-
-    assert_eq!((status, runs.count()), (CacheStatus::Hit, 1));
-    assert!(again == text);
 }

@@ -133,20 +133,3 @@ impl<S: Service<R>, R> Future for Oneshot<S, R> {
         }
     }
 }
-#[cfg(test)]
-mod sizes {
-    #[test]
-    fn sizes() {
-        use super::*;
-        type B = axum::body::Body;
-        println!("body {}", size_of::<CacheBody<B>>());
-        println!("response {}", size_of::<Response<CacheBody<B>>>());
-        println!("handover {}", size_of::<Handover<Filled<axum::Router, B, B>>>());
-        println!("future {}", size_of::<ResponseFuture<axum::Router, B, B>>());
-        println!("parts {}", size_of::<http::request::Parts>());
-        println!("afterwards {}", size_of::<Afterwards>());
-        println!("key {}", size_of::<crate::key::Key>());
-        println!("found {}", size_of::<crate::cache::Found<crate::response::StoredResponse>>());
-        println!("value {}", size_of::<crate::value::Value>());
-    }
-}

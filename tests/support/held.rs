@@ -1,13 +1,18 @@
 //! An origin that a test holds in its hand: it sees each run begin, and lets it end when it says so.
 
-use std::future::Future;
+use std::{future::Future, io};
 
 use axum::{body::Body, response::Response};
+use axum_caching::{BodyError, CacheBody};
+use bytes::Bytes;
 use http::Request;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tower::{Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 /// The error that a held origin can be told to fail with.
@@ -96,7 +101,7 @@ where
     B: http_body::Body,
     B::Error: std::fmt::Debug,
 {
-    let bytes = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -110,4 +115,32 @@ pub async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
         })
     })
     .await
+}
+
+/// The other end of a streamed body.
+pub type Frames = mpsc::UnboundedSender<io::Result<Frame<Bytes>>>;
+
+/// A response whose body a test writes piece by piece.
+pub fn streamed(fields: &[(&str, &str)]) -> (Response, Frames) {
+    let (frames, stream) = mpsc::unbounded_channel();
+    let mut response = Response::builder();
+    for (name, value) in fields {
+        response = response.header(*name, *value);
+    }
+    let body = Body::new(StreamBody::new(UnboundedReceiverStream::new(stream)));
+    (response.body(body).unwrap(), frames)
+}
+
+/// Sends one chunk.
+pub fn write(frames: &Frames, text: &'static str) {
+    frames.send(Ok(Frame::data(Bytes::from_static(text.as_bytes())))).unwrap();
+}
+
+/// The next chunk that a client sees.
+pub async fn chunk<B>(response: &mut http::Response<CacheBody<B>>) -> Option<Result<Bytes, BodyError<B::Error>>>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+{
+    let frame = response.body_mut().frame().await?;
+    Some(frame.map(|frame| frame.into_data().unwrap_or_default()))
 }

@@ -1,7 +1,7 @@
 //! What axum adds: a policy as a part of a response, and the path that a nested router does not see.
 
 use axum::{
-    extract::OriginalUri,
+    extract::{NestedPath, OriginalUri},
     response::{IntoResponseParts, ResponseParts},
 };
 use http::{Extensions, Uri};
@@ -15,6 +15,11 @@ impl IntoResponseParts for CachePolicy {
         response.extensions_mut().insert(self);
         Ok(response)
     }
+}
+
+/// Whether a router has stripped a prefix off the path.
+pub(crate) fn is_nested(extensions: &Extensions) -> bool {
+    extensions.get::<NestedPath>().is_some()
 }
 
 /// The target as it was on the wire, if a router has stripped a part of it.

@@ -1,5 +1,7 @@
 //! The grammar of header fields: lists, codings, cookies.
 
+use percent_encoding::percent_decode;
+
 /// The members of a list field, without the white space around them and without empty ones (RFC 9110 §5.6.1).
 ///
 /// A comma in a quoted string does not separate. A quote that is never closed is a byte like any other, so that it
@@ -53,23 +55,25 @@ pub(crate) fn accepted_codings<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec
     for member in lines.flat_map(members) {
         let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let Some(coding) = parts.next().filter(|coding| !coding.is_empty()) else { continue };
-        let coding = coding.to_ascii_lowercase();
-        let refused = parts.any(is_zero_weight);
-        // `identity` is acceptable unless it is refused, so to name it says nothing.
-        if refused {
-            codings.push([b"-".as_slice(), &coding].concat());
-        } else if coding != b"identity" {
-            codings.push(coding);
+        let mut coding = coding.to_ascii_lowercase();
+        if parts.any(is_zero_weight) {
+            coding.extend_from_slice(REFUSED);
         }
+        codings.push(coding);
     }
-    // A coding that is refused matters only where `*` would let it in.
-    if !codings.iter().any(|coding| coding == b"*") {
-        codings.retain(|coding| !coding.starts_with(b"-") || coding == b"-identity" || coding == b"-*");
+    // What is refused matters only where `*` would let it in, and `identity` only where `*` would not; but to refuse
+    // `identity` itself always does.
+    if !codings.iter().any(|coding| coding.starts_with(b"*")) {
+        codings
+            .retain(|coding| coding != b"identity" && (!coding.ends_with(REFUSED) || coding.starts_with(b"identity;")));
     }
     codings.sort_unstable();
     codings.dedup();
     codings.join(&b',')
 }
+
+/// How a refusal is written: no coding has such a name.
+const REFUSED: &[u8] = b";q=0";
 
 fn is_zero_weight(parameter: &[u8]) -> bool {
     let Some((name, value)) = parameter.split_first().and_then(|(name, rest)| Some((name, rest.strip_prefix(b"=")?)))
@@ -80,15 +84,32 @@ fn is_zero_weight(parameter: &[u8]) -> bool {
 }
 
 /// All values of one cookie, joined by `;`, which no value contains (RFC 6265 §4.2).
+///
+/// A line that is no text is read by some and skipped by others: then all lines are the value.
 pub(crate) fn cookie<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> Option<Vec<u8>> {
-    let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    let lines: Vec<&[u8]> = lines.collect();
+    if !lines.iter().copied().flatten().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
+        return Some([b"\xff".as_slice(), &lines.join(&b'\n')].concat());
+    }
+    let pairs = lines.iter().flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
     let values: Vec<&[u8]> = pairs.filter_map(|pair| value_of(pair, name)).collect();
     (!values.is_empty()).then(|| values.join(&b';'))
 }
 
+/// The value of a pair with this name, which may be escaped: some handlers take `%6Cang` for `lang`.
 fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let at = pair.iter().position(|byte| *byte == b'=')?;
-    (pair[..at].trim_ascii() == name.as_bytes()).then(|| pair[at + 1..].trim_ascii())
+    let is_it = percent_decode(pair[..at].trim_ascii()).eq(name.bytes());
+    is_it.then(|| pair[at + 1..].trim_ascii())
+}
+
+/// The hosts that `Forwarded` names (RFC 7239 §5.3). Its other parameters are of the connection, not of the page.
+pub(crate) fn forwarded_hosts<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+    let parameters = lines.flat_map(members).flat_map(|member| member.split(|byte| *byte == b';'));
+    parameters.map(<[u8]>::trim_ascii).filter_map(|parameter| {
+        let (name, value) = parameter.split_at_checked(5)?;
+        name.eq_ignore_ascii_case(b"host=").then_some(value)
+    })
 }
 
 #[cfg(test)]
@@ -117,8 +138,9 @@ mod tests {
         assert_eq!(codings("br;q=0.9, GZIP ;q=1"), "br,gzip");
         assert_eq!(codings("gzip, br;q=0, zstd;q=0.000"), "gzip");
         assert_eq!(codings("identity"), "");
-        assert_eq!(codings("identity;q=0, gzip"), "-identity,gzip");
-        assert_eq!(codings("*, br;q=0"), "*,-br");
+        assert_eq!(codings("identity;q=0, gzip"), "gzip,identity;q=0");
+        assert_eq!(codings("*, br;q=0"), "*,br;q=0");
+        assert_ne!(codings("*;q=0, identity"), codings("*;q=0"));
         assert_eq!(codings("gzip;q=0.01"), "gzip");
     }
 
@@ -128,5 +150,6 @@ mod tests {
         assert_eq!(find("a"), Some(b"1;3".to_vec()));
         assert_eq!(find("ab"), Some(b"2".to_vec()));
         assert_eq!(find("b"), None);
+        assert_eq!(cookie([b"%61=1".as_slice()].into_iter(), "a"), Some(b"1".to_vec()));
     }
 }

@@ -41,8 +41,6 @@ const MAX_SECONDS: u64 = 1 << 31;
 #[doc(alias = "CachedResponse")]
 pub struct CachePolicy {
     ttl: Ttl,
-    /// What layers of the same cache further in say, the innermost first.
-    layer: Ttl,
 }
 
 impl CachePolicy {
@@ -50,17 +48,12 @@ impl CachePolicy {
     ///
     /// `Ttl::Default` says nothing.
     pub fn ttl(ttl: impl Into<Ttl>) -> Self {
-        Self { ttl: ttl.into(), layer: Ttl::Default }
+        Self { ttl: ttl.into() }
     }
 
     /// The response may not be kept, and not be shared with others who wait for it.
     pub fn no_store() -> Self {
         Self::ttl(Ttl::DontStore)
-    }
-
-    /// Adds what an inner layer says; an inner one before it keeps the word.
-    pub(crate) fn add_layer(&mut self, ttl: Ttl) {
-        self.layer = self.layer.or(ttl);
     }
 
     /// Whether the handler gave a lifetime, so that the status is its own affair.
@@ -88,15 +81,15 @@ pub(crate) fn lifetime(
     headers: &HeaderMap,
     now: u64,
 ) -> Result<(Option<Duration>, Duration), NotStored> {
-    let said = if configured.obey { Said::by(headers, now) } else { Said::default() };
-    let policy = policy.cloned().unwrap_or_default();
-    if let Some(reason) = said.forbids(&policy) {
+    let said = if configured.obey { Said::by(headers, now) } else { Said { age: age(headers), ..Said::default() } };
+    let own = policy.map_or(Ttl::Default, |policy| policy.ttl);
+    if let Some(reason) = said.forbids(own) {
         return Err(reason);
     }
-    let layer = policy.layer.or(configured.layer);
-    let ttl = match (policy.ttl, said.shared) {
+    let ttl = match (own, said.shared) {
+        (Ttl::Default, _) if configured.layer == Ttl::DontStore => Ttl::DontStore,
         (Ttl::Default, Some(seconds)) => said.left(seconds),
-        (Ttl::Default, None) => layer.min(said.private.map_or(Ttl::Default, |seconds| said.left(seconds))),
+        (Ttl::Default, None) => configured.layer.min(said.private.map_or(Ttl::Default, |seconds| said.left(seconds))),
         (own, _) => own,
     };
     let fresh = ttl.or(configured.cache).lifetime().ok_or(NotStored::NoLifetime)?;
@@ -142,12 +135,13 @@ impl Said {
         said
     }
 
-    fn forbids(&self, policy: &CachePolicy) -> Option<NotStored> {
+    /// `own` is the lifetime that the handler gave.
+    fn forbids(&self, own: Ttl) -> Option<NotStored> {
         if self.no_store {
             Some(NotStored::NoStore)
         } else if self.private_only {
             Some(NotStored::Private)
-        } else if self.no_cache && policy.ttl == Ttl::Default {
+        } else if self.no_cache && own == Ttl::Default {
             Some(NotStored::NoCache)
         } else {
             None
@@ -218,7 +212,7 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
 
 /// The age at which a response came here; the first member counts, and what is no number does not (RFC 9111 §5.1).
 fn age(headers: &HeaderMap) -> u64 {
-    let value = headers.get(header::AGE).map(|value| value.as_bytes());
+    let value = headers.get(header::AGE).map(http::HeaderValue::as_bytes);
     value.and_then(|value| members(value).next()).and_then(seconds).unwrap_or(0)
 }
 
@@ -299,14 +293,5 @@ mod tests {
         assert_eq!(kept(&[("age", "10"), ("cache-control", "max-age=10")]), Err(NotStored::NoLifetime));
         let (_, age) = lifetime(LAYER, None, &headers(&[("age", "4, 9")]), 0).expect("kept");
         assert_eq!(age.as_secs(), 4);
-    }
-
-    #[test]
-    fn an_inner_layer_keeps_the_word_against_an_outer_one() {
-        let mut policy = CachePolicy::default();
-        policy.add_layer(Ttl::For(Duration::from_secs(1)));
-        policy.add_layer(Ttl::For(Duration::from_secs(2)));
-        let (fresh, _) = lifetime(LAYER, Some(&policy), &HeaderMap::new(), 0).expect("kept");
-        assert_eq!(fresh, Some(Duration::from_secs(1)));
     }
 }

@@ -230,7 +230,6 @@ impl NotStored {
                 | Self::SetCookie
                 | Self::VaryAny
                 | Self::VaryCredentials
-                | Self::TooManySelectors
                 | Self::Filtered
                 | Self::Streaming
                 | Self::TooLarge

@@ -56,6 +56,7 @@ impl Ttl {
     /// The lifetime for a backend: `None` is "do not store", `Some(None)` is "no end".
     ///
     /// A level that says nothing is the business of the caller: it counts as "no end" here.
+    #[expect(clippy::option_option, reason = "whether to store, and whether there is an end, are two questions")]
     pub(crate) fn lifetime(self) -> Option<Option<Duration>> {
         match self {
             Self::DontStore => None,

@@ -47,6 +47,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("dashmap", &["flight", "stamps"]),
     ("postcard", &["codec", "record"]),
     ("serde_urlencoded", &["layer/key_by.rs"]),
+    ("percent_encoding", &["fields", "layer/key_by.rs"]),
 ];
 
 fn root() -> &'static Path {

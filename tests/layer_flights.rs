@@ -1,4 +1,5 @@
 //! One run of the origin for many callers: every way a flight can end.
+#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of a test are tests")]
 
 mod support;
 

@@ -137,7 +137,7 @@ impl Cache {
         match codec::encode(&*self.core.codec, value) {
             Ok(bytes) => {
                 let now = self.core.clock.now();
-                let lifetime = Lifetime { now, age: Duration::ZERO, fresh, kept: fresh };
+                let lifetime = Lifetime { now, age: Duration::ZERO, fresh };
                 let _ = fill.store(Encoded(Bytes::from(bytes)), lifetime, |_, _, _| Place::Primary).await;
             }
             Err(error) => {

@@ -1,23 +1,14 @@
-//! Where lookup, flight, origin and store meet.
-//!
-//! A caller asks for its [`Turn`]: an entry, the answer of somebody else's run, or the task of running the origin
-//! itself, with a [`Fill`] that says how that ended. The layer and the computed values both go this way.
+//! One run of the origin, from its ticket to its entry: where origin, flight and store meet.
 
 use std::{
-    future::Future,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use tokio::{runtime::Handle, time};
-
-use super::{
-    Cache,
-    lookup::{Found, Missed},
-};
+use super::Cache;
 use crate::{
     error::{Error, ErrorKind},
-    flight::{Follower, Head, Lead, News, Outcome, Role},
+    flight::{Head, Lead, Outcome},
     key::Key,
     observe::Event,
     reason::{MissReason, NotStored},
@@ -26,28 +17,12 @@ use crate::{
     ttl::deadline,
 };
 
-/// What one caller asks, beside the key: which of the payloads under it is an answer.
-pub(crate) trait Question: Sync {
-    type Payload: Payload;
-
-    /// Whether this payload is what the caller selects.
-    fn is_answered_by(&self, payload: &Self::Payload) -> bool;
-    /// Where the answer to this caller hangs, if not in the slot of the primary key itself.
-    fn variant_key(&self, primary: &str, record: &Record<Self::Payload>) -> String;
-    /// Callers with one id expect the same answer, as far as a payload that is known tells.
-    fn id(&self, known: Option<&Self::Payload>) -> u64;
-    /// As [`id`](Question::id), if what is known of a flight's answer says that it is not for this caller.
-    fn leaves(&self, head: &Head) -> Option<u64>;
-    /// Whether the caller takes an entry that is fresh.
-    fn takes(&self, record: &Record<Self::Payload>) -> bool;
-}
-
 /// Where a new payload goes, beside what is in the slot of the primary key.
 pub(crate) enum Place {
     /// Into the slot, under a nonce of its own.
     Primary,
-    /// Into the slot, and what hangs on it stays.
-    Refresh { nonce: u64 },
+    /// Into the slot, and what hangs on it stays. What is there now moves to this key, if it is still of use.
+    Refresh { nonce: u64, old: Option<String> },
     /// Under a key that hangs on the slot.
     Variant { key: String },
     /// Nowhere.
@@ -66,18 +41,6 @@ impl From<&Key> for OwnedKey {
         let digested = key.digested.as_str();
         Self { primary: key.backend.as_str().into(), digested: (!digested.is_empty()).then(|| digested.into()) }
     }
-}
-
-/// What a caller does next.
-pub(crate) enum Turn<P> {
-    /// Use this entry.
-    Hit(Found<P>),
-    /// Use the answer of somebody else's run, which may not even be stored.
-    Shared(Arc<Record<P>>),
-    /// Run the origin.
-    Run(Fill),
-    /// Wait: only [`Cache::begin`] says so, which does not.
-    Wait(Follower, OwnedKey),
 }
 
 /// One run of the origin that may store. Dropped, it failed: one of those who wait takes over.
@@ -102,163 +65,22 @@ pub(crate) struct Lifetime {
     pub(crate) age: Duration,
     /// From now on; `None` is for ever.
     pub(crate) fresh: Option<Duration>,
-    /// How long the backend keeps it, which may be longer.
-    pub(crate) kept: Option<Duration>,
 }
 
-impl Cache {
-    /// The next step of a caller that found nothing, without waiting.
-    pub(crate) fn begin<Q: Question>(
-        &self,
-        key: OwnedKey,
-        question: &Q,
-        missed: &Missed<Q::Payload>,
-        moved: Option<u64>,
-    ) -> Turn<Q::Payload> {
-        let reason = missed.reason;
-        let known = missed.primary.as_ref().map(|record| &record.payload);
-        let id = moved.filter(|_| known.is_none()).unwrap_or_else(|| question.id(known));
-        if self.core.markers.is_set(self.core.marker(&key.primary, id), self.core.clock.now()) {
-            return Turn::Run(self.alone(key, reason, id));
-        }
-        match self.core.flights.join(&key.primary, id) {
-            Role::Follower(follower) => Turn::Wait(follower, key),
-            Role::Leader(lead) => {
-                // Between the look and this, somebody may have stored it and be gone.
-                if self.core.stores.load(Ordering::Acquire) != missed.stores {
-                    if let Some(Ok(found)) = self.look_now(&key, question) {
-                        lead.end(Outcome::LookUp);
-                        self.core.reporter.tell(&Event::Hit { key: &key.primary });
-                        return Turn::Hit(found);
-                    }
-                }
-                Turn::Run(self.fill(key, lead, reason))
-            }
-        }
-    }
-
-    /// A run that nobody waits for, and that may store.
-    pub(crate) fn alone(&self, key: OwnedKey, reason: MissReason, id: u64) -> Fill {
-        let lead = self.core.flights.solo(&key.primary, id);
-        self.fill(key, lead, reason)
-    }
-
-    fn fill(&self, key: OwnedKey, lead: Lead, reason: MissReason) -> Fill {
-        self.core.reporter.tell(&Event::Miss { key: &key.primary, reason });
-        let (began, namespace) = (self.core.clock.now(), self.space.stamp.now());
-        Fill { key, reason, lead, cache: self.clone(), began, namespace }
-    }
-
-    /// Looks up, waits for others, and comes back with what there is to do. `waiting` is a flight joined already.
-    ///
-    /// Cancel safe: a caller that goes away leaves its place to the others.
-    pub(crate) async fn turn<Q: Question>(
-        &self,
-        key: OwnedKey,
-        question: &Q,
-        mut waiting: Option<Follower>,
-    ) -> Turn<Q::Payload> {
-        let mut patience = Patience::new(self.core.wait);
-        let mut key = key;
-        // Where to wait, once the answer of a flight turned out to be for others.
-        let mut moved = None;
-        loop {
-            let follower = match waiting.take() {
-                Some(follower) => follower,
-                None => {
-                    let missed = match self.look(&key, question).await {
-                        Ok(found) => {
-                            self.core.reporter.tell(&Event::Hit { key: &key.primary });
-                            return Turn::Hit(found);
-                        }
-                        Err(missed) => missed,
-                    };
-                    match self.begin(key, question, &missed, moved) {
-                        Turn::Wait(follower, owned) => {
-                            key = owned;
-                            follower
-                        }
-                        other => return other,
-                    }
-                }
-            };
-            match self.wait(follower, question, &mut patience).await {
-                Waited::Shared(record) => {
-                    self.core.reporter.tell(&Event::Shared { key: &key.primary });
-                    return Turn::Shared(record);
-                }
-                Waited::Lead(lead) => return Turn::Run(self.fill(key, lead, MissReason::NotShared)),
-                Waited::Alone(reason, id) => return Turn::Run(self.alone(key, reason, id)),
-                Waited::LookUp(id) => moved = id.or(moved),
-            }
-        }
-    }
-
-    async fn wait<Q: Question>(
-        &self,
-        mut follower: Follower,
-        question: &Q,
-        patience: &mut Patience,
-    ) -> Waited<Q::Payload> {
-        let id = follower.id();
-        loop {
-            let Some(news) = patience.bound(follower.news()).await else {
-                return Waited::Alone(MissReason::WaitedTooLong, id);
-            };
-            match news {
-                News::Head(head) => {
-                    if let Some(id) = question.leaves(&head) {
-                        return Waited::LookUp(Some(id));
-                    }
-                    patience.shorten(head.wait);
-                }
-                News::Lead(lead) => return Waited::Lead(lead),
-                News::Ended(Outcome::LookUp) => return Waited::LookUp(None),
-                News::Ended(Outcome::Alone) => return Waited::Alone(MissReason::NotShared, id),
-                News::Ended(Outcome::Shared(value)) => {
-                    return match Record::from_value(value) {
-                        // The bytes of what selects are compared, whatever the ids said.
-                        Ok(record) if question.is_answered_by(&record.payload) => Waited::Shared(record),
-                        Ok(record) => Waited::LookUp(Some(question.id(Some(&record.payload)))),
-                        Err(_) => Waited::Alone(MissReason::NotShared, id),
-                    };
-                }
-            }
-        }
-    }
-}
-
-enum Waited<P> {
-    Shared(Arc<Record<P>>),
-    Lead(Lead),
-    Alone(MissReason, u64),
-    LookUp(Option<u64>),
-}
-
-/// What is left of the time that a caller waits for others, over all its rounds.
-struct Patience(Option<time::Instant>);
-
-impl Patience {
-    fn new(wait: Duration) -> Self {
-        // Without a runtime nobody counts the time.
-        Self(Handle::try_current().ok().and_then(|_| time::Instant::now().checked_add(wait)))
-    }
-
-    fn shorten(&mut self, wait: Option<Duration>) {
-        if let (Some(until), Some(wait)) = (&mut self.0, wait) {
-            *until = (*until).min(time::Instant::now() + wait);
-        }
-    }
-
-    async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
-        match self.0 {
-            Some(until) => time::timeout_at(until, future).await.ok(),
-            None => Some(future.await),
-        }
+impl Lifetime {
+    /// When it ends, in UNIX milliseconds.
+    pub(crate) fn until(&self) -> u64 {
+        deadline(self.now, self.fresh)
     }
 }
 
 impl Fill {
+    pub(super) fn begin(cache: &Cache, key: OwnedKey, lead: Lead, reason: MissReason) -> Self {
+        cache.core.reporter.tell(&Event::Miss { key: &key.primary, reason });
+        let (began, namespace) = (cache.core.clock.now(), cache.space.stamp.now());
+        Self { key, reason, lead, cache: cache.clone(), began, namespace }
+    }
+
     pub(crate) fn cache(&self) -> &Cache {
         &self.cache
     }
@@ -285,8 +107,11 @@ impl Fill {
         let slot = self.slot().await;
         let (key, nonce) = match place(&self.key.primary, slot.as_deref(), &mut payload) {
             Place::Primary => (None, stamps::fresh()),
-            Place::Refresh { nonce } => (None, nonce),
             Place::Variant { key } => (Some(key), stamps::fresh()),
+            Place::Refresh { nonce, old } => {
+                self.make_room(slot, old, lifetime.now).await;
+                (None, nonce)
+            }
             Place::Nowhere(reason) => {
                 drop(gate);
                 return Err(self.give_up(reason).await);
@@ -294,7 +119,7 @@ impl Fill {
         };
         let record = Arc::new(self.record(payload, lifetime, nonce));
         let value = Arc::clone(&record).into_value();
-        let stored = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.kept).await;
+        let stored = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.fresh).await;
         let stored = stored.map_err(|error| self.not_kept(&error));
         if stored.is_ok() {
             core.stores.fetch_add(1, Ordering::Release);
@@ -305,10 +130,23 @@ impl Fill {
         stored
     }
 
+    /// Moves what is in the slot to a key of its own, for as long as it is fresh.
+    async fn make_room<P: Payload>(&self, slot: Option<Arc<Record<P>>>, key: Option<String>, now: u64) {
+        let (Some(slot), Some(key)) = (slot, key) else { return };
+        let left = match slot.meta.fresh_until {
+            u64::MAX => None,
+            until if until <= now => return,
+            until => Some(Duration::from_millis(until - now)),
+        };
+        if let Err(error) = self.cache.core.backend.set(&key, slot.into_value(), left).await {
+            self.cache.core.reporter.failed("set", &error);
+        }
+    }
+
     /// Shares an answer with those who waited already, and stores nothing.
     pub(crate) fn share<P: Payload>(self, payload: P, reason: NotStored) {
         self.lead.close();
-        let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None, kept: None };
+        let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None };
         let record = self.record(payload, lifetime, 0);
         self.report(reason);
         self.lead.end(Outcome::Shared(Arc::new(record).into_value()));
@@ -353,7 +191,7 @@ impl Fill {
     fn record<P: Payload>(&self, payload: P, lifetime: Lifetime, nonce: u64) -> Record<P> {
         let now = lifetime.now;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let fresh_until = deadline(now, lifetime.fresh);
+        let fresh_until = lifetime.until();
         let meta = Meta {
             created: now.saturating_sub(millis(lifetime.age)),
             fresh_until,

@@ -2,10 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{
-    Cache,
-    fill::{OwnedKey, Question},
-};
+use super::{Cache, fill::OwnedKey, turn::Question};
 use crate::{
     error::Result,
     freshness::{Decision, Why, decide},

@@ -42,7 +42,8 @@ impl Markers {
     }
 
     fn slot(&self, hash: u64) -> &AtomicU64 {
-        &self.0[(hash as usize) % SLOTS]
+        // The lower bits choose the slot, the upper ones are the tag.
+        &self.0[usize::from((hash & 0xffff) as u16) % SLOTS]
     }
 }
 

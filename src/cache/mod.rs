@@ -7,11 +7,12 @@ mod entry;
 mod fill;
 mod lookup;
 mod markers;
+mod turn;
 
 use std::{
     fmt,
     future::Future,
-    hash::BuildHasher,
+    hash::{BuildHasher, Hash, Hasher},
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -21,8 +22,9 @@ use tokio::time::timeout;
 pub use self::builder::CacheBuilder;
 pub(crate) use self::{
     background::{Background, Handover},
-    fill::{Fill, Lifetime, OwnedKey, Place, Question, Turn},
+    fill::{Fill, Lifetime, OwnedKey, Place},
     lookup::Found,
+    turn::{Question, Turn},
 };
 
 use self::markers::Markers;
@@ -119,12 +121,14 @@ impl Core {
     }
 
     /// A hash that two processes do not share, so that nobody can aim at collisions.
-    pub(crate) fn hash(&self, of: impl std::hash::Hash) -> u64 {
-        self.hasher.hash_one(of)
+    pub(crate) fn hash_all(&self, parts: impl Iterator<Item = impl Hash>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        parts.for_each(|part| part.hash(&mut hasher));
+        hasher.finish()
     }
 
     fn marker(&self, primary: &str, id: u64) -> u64 {
-        self.hash((primary, id))
+        self.hasher.hash_one((primary, id))
     }
 }
 
@@ -170,6 +174,7 @@ impl Cache {
     /// assert_eq!(cache.get::<String>("motd").await?.as_deref(), Some("hello"));
     /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
     /// ```
+    #[must_use = "a scope is another handle"]
     pub fn scoped(&self, name: impl AsRef<str>) -> Self {
         let scope = self.space.scope.child(name.as_ref());
         let space = Space { stamp: self.core.stamps.of(scope.prefix()), scope };

@@ -20,7 +20,9 @@ impl Gate {
     pub(crate) fn void(&self) {
         let fills = self.flights.change(&self.key, |slot| {
             let fills = mem::take(&mut slot.fills);
-            fills.iter().for_each(|flight| flight.lock().void = true);
+            for flight in &fills {
+                flight.lock().void = true;
+            }
             fills
         });
         for flight in fills.into_iter().flatten() {

@@ -60,6 +60,7 @@ impl Key {
         }
         let long = std::mem::take(&mut self.backend);
         let own = long.as_str().strip_prefix(scope.prefix()).unwrap_or(long.as_str());
+        let own = own.strip_prefix(scope::NO_CHILD).unwrap_or(own);
         self.backend.push(scope.prefix());
         self.backend.push("#long=");
         self.digest(hash, own);
@@ -96,7 +97,9 @@ mod tests {
     fn a_part_cannot_be_written_into_another() {
         let key = |parts: &[(&str, &str)]| {
             let mut key = Key::default();
-            parts.iter().for_each(|(name, text)| key.part(name, text));
+            for (name, text) in parts {
+                key.part(name, text);
+            }
             key.backend.as_str().to_owned()
         };
 

@@ -1,5 +1,8 @@
 use crate::key::{HashMethod, Key, MAX_TEXT};
 
+/// Before a key that looks like the start of a child scope.
+pub(super) const NO_CHILD: &str = "@0:/";
+
 /// The part of a backend that a cache lives in: a prefix that no other scope's keys begin with.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
@@ -11,6 +14,11 @@ impl Scope {
     /// The outermost scope; its prefix is written as it is given.
     pub(crate) fn root(prefix: &str) -> Self {
         Self { prefix: prefix.into(), is_root: true }
+    }
+
+    /// No scope: keys as a user hands them to a cache, which then puts its own in front.
+    pub(crate) fn none() -> Self {
+        Self { prefix: "".into(), is_root: false }
     }
 
     /// A scope inside this one.
@@ -25,7 +33,7 @@ impl Scope {
 
     /// What the keys of this scope and of the scopes inside it begin with, and no others.
     pub(crate) fn subtree(&self) -> &str {
-        if self.is_root { &self.prefix } else { &self.prefix[..self.prefix.len() - 1] }
+        if self.is_root { &self.prefix } else { self.prefix.strip_suffix('/').unwrap_or(&self.prefix) }
     }
 
     /// Begins a key in this scope.
@@ -34,7 +42,7 @@ impl Scope {
         key.backend.push(&self.prefix);
         // A key that looks like the start of a child scope is marked as none.
         if self.is_root && first.starts_with('@') {
-            key.backend.push("@0:/");
+            key.backend.push(NO_CHILD);
         }
         key.backend.push(first);
     }

@@ -8,12 +8,15 @@ static DIGITS: [u8; COMMON * 3] = digits();
 
 const fn digits() -> [u8; COMMON * 3] {
     let mut digits = [b'0'; COMMON * 3];
-    let mut age = 0;
-    while age < COMMON {
-        digits[age * 3] += (age / 100) as u8;
-        digits[age * 3 + 1] += (age / 10 % 10) as u8;
-        digits[age * 3 + 2] += (age % 10) as u8;
-        age += 1;
+    let mut at = 3;
+    while at < digits.len() {
+        // The number before, and one more.
+        (digits[at], digits[at + 1], digits[at + 2]) = match (digits[at - 3], digits[at - 2], digits[at - 1]) {
+            (hundreds, b'9', b'9') => (hundreds + 1, b'0', b'0'),
+            (hundreds, tens, b'9') => (hundreds, tens + 1, b'0'),
+            (hundreds, tens, ones) => (hundreds, tens, ones + 1),
+        };
+        at += 3;
     }
     digits
 }

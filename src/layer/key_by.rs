@@ -1,6 +1,9 @@
 //! How a request becomes a key. The grammar is in `key`.
 
+use std::borrow::Cow;
+
 use http::{Extensions, Method, Request, Uri, request};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use super::{
@@ -40,6 +43,36 @@ fn original(_: &Extensions) -> Option<&Uri> {
     None
 }
 
+/// A key function sees the request as the client wrote it, in a nested router too.
+fn as_written<'a>(parts: &'a request::Parts, uri: &Uri) -> Cow<'a, request::Parts> {
+    if std::ptr::eq(uri, &raw const parts.uri) || *uri == parts.uri {
+        return Cow::Borrowed(parts);
+    }
+    let mut parts = parts.clone();
+    parts.uri = uri.clone();
+    Cow::Owned(parts)
+}
+
+/// Whether something has given the handler another target than the client's, and not only stripped a prefix.
+fn is_rewritten(parts: &request::Parts, original: &Uri) -> bool {
+    if std::ptr::eq(original, &raw const parts.uri) {
+        return false;
+    }
+    let (path, written) = (parts.uri.path(), original.path());
+    let is_stripped = written.ends_with(path) || path == "/" && is_nested(&parts.extensions);
+    !is_stripped || parts.uri.query() != original.query()
+}
+
+#[cfg(feature = "axum")]
+fn is_nested(extensions: &Extensions) -> bool {
+    crate::axum::is_nested(extensions)
+}
+
+#[cfg(not(feature = "axum"))]
+fn is_nested(_: &Extensions) -> bool {
+    false
+}
+
 impl Rules {
     /// Writes the key of a request.
     #[inline]
@@ -55,13 +88,16 @@ impl Rules {
             return Err(BypassReason::KeyTooLong);
         }
         match &self.make_cache_key {
-            Some(make) => scope.begin(&make(parts).ok_or(BypassReason::NoKey)?, key),
+            Some(make) => scope.begin(&make(&as_written(parts, uri)).ok_or(BypassReason::NoKey)?, key),
             None => {
-                self.begin(scope, parts, uri.path(), key);
+                self.begin(scope, parts, uri, key);
                 if let Some(query) = query {
                     self.add_query(query, key);
                 }
             }
+        }
+        if is_rewritten(parts, uri) {
+            key.part("as", parts.uri.path_and_query().map_or("", |target| target.as_str()));
         }
         if let Some(version) = &self.version {
             key.part("version", version);
@@ -80,16 +116,16 @@ impl Rules {
         Ok(())
     }
 
-    fn begin(&self, scope: &Scope, parts: &request::Parts, path: &str, key: &mut Key) {
+    fn begin(&self, scope: &Scope, parts: &request::Parts, uri: &Uri, key: &mut Key) {
         match &self.key_prefix.0 {
             Prefix::AroundPath(before, after) => {
                 scope.begin(before, key);
                 // Raw, byte for byte: axum routes on the raw path, so `/%69tems` is not `/items`.
-                key.backend.push(path);
+                key.backend.push(uri.path());
                 key.backend.push(after);
             }
             Prefix::Literal(text) => scope.begin(text, key),
-            Prefix::Custom(text) => scope.begin(&text(parts), key),
+            Prefix::Custom(text) => scope.begin(&text(&as_written(parts, uri)), key),
         }
     }
 
@@ -150,7 +186,7 @@ impl CacheLayer {
     pub fn key_for_parts(&self, parts: &request::Parts) -> Result<String> {
         let mut key = Key::default();
         self.rules
-            .key(&Scope::root(""), parts, target(parts), &mut key)
+            .key(&Scope::none(), parts, target(parts), &mut key)
             .map_err(|reason| Error::message(ErrorKind::Key, format!("this request has none: {}", reason.as_str())))?;
         Ok(key.backend.as_str().to_owned())
     }
@@ -232,21 +268,22 @@ impl crate::Cache {
     }
 }
 
-/// The target with what cannot be in one escaped, as browsers escape it. What is escaped already stays as it is.
+/// What browsers escape in a path or a query. What is escaped already stays as it is.
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
 fn percent_encoded(target: &str) -> String {
-    let mut encoded = String::with_capacity(target.len());
-    for byte in target.bytes() {
-        if byte.is_ascii_graphic()
-            && !matches!(byte, b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}')
-        {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push('%');
-            encoded.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0').to_ascii_uppercase());
-            encoded.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0').to_ascii_uppercase());
-        }
-    }
-    encoded
+    utf8_percent_encode(target, ESCAPED).to_string()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, header, request};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request};
 use http_body::{Body, Frame, SizeHint};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -170,9 +170,14 @@ async fn read<B: Body<Data = Bytes>>(request: Request<B>, limit: usize, rules: &
 fn body_key(rules: &Rules, headers: &HeaderMap, body: &[u8]) -> BodyKey {
     let mut data = Vec::with_capacity(body.len() + 64);
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-        let value = headers.get(name).map_or(&b""[..], |value| value.as_bytes());
-        data.extend_from_slice(&(value.len() as u64).to_le_bytes());
-        data.extend_from_slice(value);
+        match headers.get(name).map(HeaderValue::as_bytes) {
+            None => data.push(b'-'),
+            Some(value) => {
+                data.push(b'+');
+                data.extend_from_slice(&(value.len() as u64).to_le_bytes());
+                data.extend_from_slice(value);
+            }
+        }
     }
     data.extend_from_slice(body);
     // One character for each byte, so that different bytes are different texts.

@@ -31,6 +31,7 @@ mod date;
 mod future;
 mod key_by;
 mod key_by_body;
+mod nested;
 mod options;
 mod origin;
 mod question;

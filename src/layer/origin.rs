@@ -18,7 +18,8 @@ use super::{
     date,
     future::{Answer, Oneshot},
     key_by::target,
-    question::{Inside, place},
+    nested::Inside,
+    question::place,
     rules::{Rules, Verdict, announced},
     service::finish,
     status::CacheStatus,
@@ -92,11 +93,7 @@ where
             return respond.with(parts, CacheBody::inner(body), Some(reason));
         }
         Verdict::Share { selecting, reason } => (selecting, Err(reason)),
-        Verdict::Keep { fresh, age, selecting } => {
-            // What names the variants outlives its own representation, so that they stay reachable.
-            let kept = fresh.map(|fresh| if selecting.is_varied() { fresh.saturating_mul(2) } else { fresh });
-            (selecting, Ok(Lifetime { now, age, fresh, kept }))
-        }
+        Verdict::Keep { fresh, age, selecting } => (selecting, Ok(Lifetime { now, age, fresh })),
     };
     let announced = announced(&parts.headers);
     if !parts.headers.contains_key(header::DATE) {
@@ -154,7 +151,7 @@ impl Keeping {
                 }
                 Ok(lifetime) => {
                     let place = |primary: &str, slot: Option<&_>, response: &mut StoredResponse| {
-                        place(rules.hash, asked.asked(), primary, slot, response)
+                        place(rules.hash, asked.asked(), lifetime.until(), primary, slot, response)
                     };
                     fill.store(response, lifetime, place).await
                 }

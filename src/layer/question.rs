@@ -1,7 +1,6 @@
 //! One request as a question to the cache: which of the representations under its key is an answer.
 
-use arrayvec::ArrayVec;
-use http::{Extensions, Uri, request};
+use http::{Uri, request};
 
 use super::rules::Rules;
 use crate::{
@@ -9,7 +8,7 @@ use crate::{
     flight::Head,
     key::HashMethod,
     record::Record,
-    response::{Asked, Selecting, Selector, StoredResponse, values},
+    response::{Asked, Selecting, Selector, StoredResponse},
 };
 
 /// A request, and the rules it is read by.
@@ -27,9 +26,8 @@ impl Ask<'_> {
     }
 
     fn hash<'a>(&self, selectors: impl Iterator<Item = &'a Selector>) -> u64 {
-        let selectors: Vec<&Selector> = selectors.collect();
-        let values = values(selectors.iter().copied(), self.asked());
-        self.cache.core.hash((selectors, values))
+        let asked = self.asked();
+        self.cache.core.hash_all(selectors.map(|selector| (selector, asked.value(selector))))
     }
 }
 
@@ -37,7 +35,8 @@ impl Question for Ask<'_> {
     type Payload = StoredResponse;
 
     fn is_answered_by(&self, stored: &StoredResponse) -> bool {
-        stored.selecting().matches(self.asked())
+        // An entry from before a selector was named here may be anybody's.
+        stored.selecting().covers(&self.rules.selectors) && stored.selecting().matches(self.asked())
     }
 
     fn variant_key(&self, primary: &str, record: &Record<StoredResponse>) -> String {
@@ -63,23 +62,29 @@ impl Question for Ask<'_> {
 
 /// The key of a variant. It hangs on the nonce of the primary record: with that it is unreachable for ever.
 fn variant_key(hash: HashMethod, asked: Asked<'_>, primary: &str, record: &Record<StoredResponse>) -> String {
-    let digest = record.payload.selecting().digest(asked, hash);
+    hanging(primary, record, &record.payload.selecting().digest(asked, hash))
+}
+
+fn hanging(primary: &str, record: &Record<StoredResponse>, digest: &str) -> String {
     format!("{primary}#variant={:x}:{digest}", record.meta.nonce)
 }
 
-/// Where a new response goes, beside what is in the slot of its key.
+/// Where a new response goes, beside what is in the slot of its key. `until` is the end of its lifetime.
 ///
 /// What selects is the union of what ever selected: a response without `Vary` does not make the others forget theirs.
-/// When the union grows, the slot gets a new nonce, and what hung on the old one is not reached again.
+/// When the union grows, the slot gets a new nonce, and what hung on the old one is not reached again. Otherwise the
+/// slot has the variant that lives longest, since the others go with it.
 pub(super) fn place(
     hash: HashMethod,
     asked: Asked<'_>,
+    until: u64,
     primary: &str,
     slot: Option<&Record<StoredResponse>>,
     response: &mut StoredResponse,
 ) -> Place {
     let Some(slot) = slot else { return Place::Primary };
-    let mut selectors: Vec<Selector> = slot.payload.selecting().selectors().cloned().collect();
+    let stored = slot.payload.selecting();
+    let mut selectors: Vec<Selector> = stored.selectors().cloned().collect();
     let known = selectors.len();
     for selector in response.selecting().selectors() {
         if !selectors.contains(selector) {
@@ -90,31 +95,14 @@ pub(super) fn place(
         Ok(selecting) => response.select_by(selecting),
         Err(reason) => return Place::Nowhere(reason),
     }
+    let nonce = slot.meta.nonce;
     if selectors.len() > known {
         Place::Primary
-    } else if slot.payload.selecting().matches(asked) {
-        Place::Refresh { nonce: slot.meta.nonce }
+    } else if stored.matches(asked) {
+        Place::Refresh { nonce, old: None }
+    } else if until >= slot.meta.fresh_until {
+        Place::Refresh { nonce, old: Some(hanging(primary, slot, &stored.own_digest(hash))) }
     } else {
         Place::Variant { key: variant_key(hash, asked, primary, slot) }
-    }
-}
-
-/// How many caches can be filled with one response.
-const DEPTH: usize = 4;
-
-/// Says in the extensions of a request which caches are being filled with its response.
-///
-/// A layer of one of them further in would wait for itself.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Inside(ArrayVec<usize, DEPTH>);
-
-impl Inside {
-    pub(super) fn enter(extensions: &mut Extensions, cache: &Cache) {
-        // Deeper than that, a layer further in would have to wait for itself: it waits, bounded, and goes alone.
-        let _ = extensions.get_or_insert_default::<Self>().0.try_push(cache.id());
-    }
-
-    pub(super) fn is_in(extensions: &Extensions, cache: &Cache) -> bool {
-        extensions.get::<Self>().is_some_and(|inside| inside.0.contains(&cache.id()))
     }
 }

@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request, response};
 
 use super::{
-    catalogue::{Cookies, KeyPrefix, Minded, Query},
+    catalogue::{Cookies, KeyPrefix, Minded, Prefix, Query},
     key_by::BodyKey,
+    nested::Advice,
 };
 use crate::{
     key::HashMethod,
@@ -24,6 +25,9 @@ pub(super) type RequestTest = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>
 pub(super) type StaleTest = Arc<dyn Fn(&request::Parts, &StoredResponse) -> bool + Send + Sync>;
 pub(super) type ResponseTest = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
 pub(super) type KeyFn = Arc<dyn Fn(&request::Parts) -> Option<String> + Send + Sync>;
+
+/// A response with more fields than this is not kept.
+const MAX_FIELDS: usize = 1_000;
 
 /// The settings of a layer; never changed once requests come.
 #[derive(Clone)]
@@ -170,6 +174,11 @@ impl Rules {
         }
     }
 
+    /// Whether a function makes the key, or a part of it.
+    pub(super) fn has_own_key(&self) -> bool {
+        self.make_cache_key.is_some() || matches!(self.key_prefix.0, Prefix::Custom(_))
+    }
+
     /// Says once how to cache what bypasses; to `tracing`, if that is there.
     pub(super) fn hint(&self, reason: BypassReason) {
         #[cfg(feature = "tracing")]
@@ -218,7 +227,11 @@ impl Rules {
         } else {
             None
         };
-        Ok(Use { is_head, is_forced: is_forced && on_miss.is_none(), on_miss })
+        match on_miss {
+            // Nothing stored will do, and what comes cannot be stored.
+            Some(reason) if is_forced => Err(reason),
+            on_miss => Ok(Use { is_head, is_forced, on_miss }),
+        }
     }
 
     /// Whether the key of a request with a body covers the body.
@@ -252,18 +265,32 @@ impl Rules {
         if status.is_informational() || status == StatusCode::PARTIAL_CONTENT || status == StatusCode::NOT_MODIFIED {
             return Err(NotStored::Partial);
         }
-        if parts.headers.contains_key(header::SET_COOKIE) && !self.strip_set_cookie {
-            return Err(NotStored::SetCookie);
+        if parts.headers.len() > MAX_FIELDS {
+            return Err(NotStored::TooLarge);
         }
-        if is_streaming(&parts.headers) {
-            return Err(NotStored::Streaming);
+        let mut varies = false;
+        for (name, value) in &parts.headers {
+            match name.as_str() {
+                "set-cookie" if !self.strip_set_cookie => return Err(NotStored::SetCookie),
+                "content-type" if is_streaming(value) => return Err(NotStored::Streaming),
+                "vary" => varies = true,
+                _ => {}
+            }
         }
         if announced(&parts.headers).is_some_and(|length| length > self.max_body_size as u64) {
             return Err(NotStored::TooLarge);
         }
-        let selecting = self.selecting(&parts.headers, asked)?;
+        let advice = parts.extensions.get::<Advice>();
+        if advice.is_some_and(|advice| advice.no_store) {
+            return Err(NotStored::Filtered);
+        }
+        let selecting = match (varies, advice) {
+            (false, None) => Selecting::of(&self.selectors, asked)?,
+            _ => self.selecting(&parts.headers, advice, asked)?,
+        };
         let policy = parts.extensions.get::<CachePolicy>();
-        let configured = Configured { cache, layer: self.ttl, obey: self.obey_response };
+        let layer = advice.map_or(self.ttl, |advice| advice.ttl.or(self.ttl));
+        let configured = Configured { cache, layer, obey: self.obey_response };
         let (fresh, age) = policy::lifetime(configured, policy, &parts.headers, now)?;
         match &self.response_filter {
             Some(filter) if !filter(parts) => Err(NotStored::Filtered),
@@ -275,11 +302,18 @@ impl Rules {
         }
     }
 
-    fn selecting(&self, headers: &HeaderMap, asked: Asked<'_>) -> Result<Selecting, NotStored> {
-        if !headers.contains_key(header::VARY) {
-            return Selecting::of(&self.selectors, asked);
-        }
+    fn selecting(
+        &self,
+        headers: &HeaderMap,
+        advice: Option<&Advice>,
+        asked: Asked<'_>,
+    ) -> Result<Selecting, NotStored> {
         let mut selectors = self.selectors.clone();
+        for selector in advice.into_iter().flat_map(|advice| &advice.selectors) {
+            if !selectors.contains(selector) {
+                selectors.push(selector.clone());
+            }
+        }
         for name in varied(headers)? {
             if self.is_credential(&name) {
                 return Err(NotStored::VaryCredentials);
@@ -323,16 +357,16 @@ fn is_kept_by_default(status: StatusCode) -> bool {
 }
 
 /// Bodies that do not end, or that are framed for one reader.
-fn is_streaming(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return false };
-    let kind = kind.as_bytes();
+fn is_streaming(content_type: &HeaderValue) -> bool {
+    let kind = content_type.as_bytes();
     let begins = |with: &[u8]| kind.len() >= with.len() && kind[..with.len()].eq_ignore_ascii_case(with);
     begins(b"text/event-stream") || begins(b"multipart/")
 }
 
 /// What `Content-Length` says, if it is one number.
 pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    let length = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+    length.bytes().all(|byte| byte.is_ascii_digit()).then(|| length.parse().ok())?
 }
 
 impl fmt::Debug for Rules {

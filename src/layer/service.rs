@@ -13,8 +13,9 @@ use super::{
     body::CacheBody,
     future::{Answer, ResponseFuture},
     key_by::target,
+    nested::{Advice, Inside},
     origin,
-    question::{Ask, Inside},
+    question::Ask,
     rules::{Rules, Use},
     status::CacheStatus,
 };
@@ -23,7 +24,6 @@ use crate::{
     flight::Follower,
     key::Key,
     observe::Event,
-    policy::CachePolicy,
     reason::{BypassReason, MissReason},
     response::StoredResponse,
 };
@@ -250,12 +250,7 @@ impl Afterwards {
             Self::Tell { reason, rules } => finish(response, CacheStatus::Bypass(*reason), rules),
             Self::Advise { allows, rules } => {
                 let (mut parts, body) = response.into_parts();
-                let filtered = rules.response_filter.as_ref().is_some_and(|filter| !filter(&parts));
-                if filtered || !allows {
-                    parts.extensions.insert(CachePolicy::no_store());
-                } else {
-                    parts.extensions.get_or_insert_default::<CachePolicy>().add_layer(rules.ttl);
-                }
+                Advice::add(rules, *allows, &mut parts);
                 Response::from_parts(parts, body)
             }
         }
@@ -265,8 +260,7 @@ impl Afterwards {
 /// Notes what the cache did, where it is to be seen.
 pub(super) fn finish<B>(mut response: Response<B>, status: CacheStatus, rules: &Rules) -> Response<B> {
     if let Some(cache) = &rules.cache_status {
-        // Appended: each cache on the way adds its own, ours comes after those nearer to the origin.
-        response.headers_mut().append("cache-status", status.field(cache, None));
+        status.append_to(response.headers_mut(), cache, None);
     }
     response.extensions_mut().insert(status);
     response
@@ -288,7 +282,7 @@ fn hit<B: Body>(
         headers.insert(name, HeaderValue::from_static("True"));
     }
     if let Some(cache) = &rules.cache_status {
-        headers.insert("cache-status", CacheStatus::Hit.field(cache, found.left));
+        CacheStatus::Hit.append_to(headers, cache, found.left);
     }
     with_status(response, CacheStatus::Hit, extensions)
 }
@@ -296,11 +290,11 @@ fn hit<B: Body>(
 fn shared<B: Body>(stored: &StoredResponse, rules: &Rules, extensions: Extensions) -> Response<CacheBody<B>> {
     let mut response = rebuild(stored, rules, stored.body().clone());
     let headers = response.headers_mut();
-    for slot in &rules.slots {
+    for slot in rules.slots.iter().filter(|slot| *slot != "cache-status") {
         headers.remove(slot);
     }
     if let Some(cache) = &rules.cache_status {
-        headers.insert("cache-status", CacheStatus::Shared.field(cache, None));
+        CacheStatus::Shared.append_to(headers, cache, None);
     }
     with_status(response, CacheStatus::Shared, extensions)
 }

@@ -1,8 +1,13 @@
 use std::fmt::Write as _;
 
-use http::{HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
-use crate::reason::{BypassReason, MissReason, NotStored};
+use crate::{
+    reason::{BypassReason, MissReason, NotStored},
+    response::EMPTY_SLOT,
+};
+
+const NAME: HeaderName = HeaderName::from_static("cache-status");
 
 /// What the cache did with a request: an extension of every response that went through a [`CacheLayer`].
 ///
@@ -55,6 +60,16 @@ impl CacheStatus {
     /// The status of a response, if it went through a cache.
     pub fn of<B>(response: &Response<B>) -> Option<Self> {
         response.extensions().get().copied()
+    }
+
+    /// Adds a member to `Cache-Status`: each cache on the way adds its own, ours comes after those nearer the origin.
+    pub(super) fn append_to(self, headers: &mut HeaderMap, cache: &str, left: Option<u64>) {
+        let ours = self.field(cache, left);
+        match headers.get_mut(NAME) {
+            Some(slot) if slot.as_bytes() == EMPTY_SLOT => *slot = ours,
+            // A map that is full cannot tell; that is no reason to fail.
+            _ => drop(headers.try_append(NAME, ours)),
+        }
     }
 
     /// The member of `Cache-Status` that says this (RFC 9211). `left` is in milliseconds.

@@ -5,7 +5,7 @@ mod select;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-pub(crate) use self::select::{Asked, Selecting, Selector, values, varied};
+pub(crate) use self::select::{Asked, Selecting, Selector, varied};
 use crate::{
     error::{Error, ErrorKind, Result},
     fields::members,
@@ -15,6 +15,13 @@ use crate::{
 /// Bodies up to this size are copied into a buffer of their own: a small slice of a large read buffer, as proxying
 /// handlers make them, would keep all of it alive.
 const COPIED: usize = 64 * 1024;
+
+/// What is in a slot until an answer is made.
+const EMPTY_SLOT_TEXT: &str = "-";
+pub(crate) const EMPTY_SLOT: &[u8] = EMPTY_SLOT_TEXT.as_bytes();
+
+/// More fields than a response has that was stored.
+const TOO_MANY: usize = 2_000;
 
 /// The memory one field of a header map takes beside its value.
 const FIELD: usize = 112;
@@ -68,14 +75,18 @@ impl StoredResponse {
         selecting: Selecting,
         slots: &[HeaderName],
     ) -> Self {
+        // A field that the origin has sent is its own, and stays.
+        let mut own = Box::default();
         if !slots.is_empty() {
-            for slot in slots {
-                headers.insert(slot, HeaderValue::from_static("-"));
+            let missing: Vec<&HeaderName> = slots.iter().filter(|slot| !headers.contains_key(*slot)).collect();
+            for slot in &missing {
+                headers.insert(*slot, HeaderValue::from_static(EMPTY_SLOT_TEXT));
             }
+            own = missing.into_iter().cloned().collect();
             // A clone is exact: no room that was only needed while it grew.
             headers = headers.clone();
         }
-        Self { status, headers, body, selecting, slots: slots.into() }
+        Self { status, headers, body, selecting, slots: own }
     }
 
     /// The status.
@@ -184,13 +195,14 @@ impl Payload for StoredResponse {
 
     fn decode((status, fields, selecting): Self::Head, body: Bytes) -> Result<Self> {
         let status = StatusCode::from_u16(status).map_err(|error| Error::new(ErrorKind::Decode, error))?;
-        let mut headers = HeaderMap::with_capacity(fields.len().min(1_024));
+        if fields.len() > TOO_MANY {
+            return Err(Error::message(ErrorKind::Decode, "too many header fields"));
+        }
+        let mut headers = HeaderMap::with_capacity(fields.len());
         for (name, value) in fields {
             let name = HeaderName::try_from(name).map_err(|error| Error::new(ErrorKind::Decode, error))?;
             let value = HeaderValue::try_from(value).map_err(|error| Error::new(ErrorKind::Decode, error))?;
-            if headers.try_append(name, value).is_err() {
-                return Err(Error::message(ErrorKind::Decode, "too many header fields"));
-            }
+            headers.append(name, value);
         }
         Ok(Self::with(status, headers, body, selecting, &[]))
     }

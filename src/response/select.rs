@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    fields::{accepted_codings, cookie, members},
+    fields::{accepted_codings, cookie, forwarded_hosts, members},
     key::HashMethod,
     reason::NotStored,
 };
@@ -16,6 +16,8 @@ const MAX_SELECTORS: usize = 8;
 
 /// A longer value is not kept for comparison.
 const MAX_VALUE: usize = 4 * 1024;
+
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// One property of a request that selects a representation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,25 +62,49 @@ impl<'a> Asked<'a> {
     pub(crate) fn value(&self, selector: &Selector) -> Option<Cow<'a, [u8]>> {
         match selector {
             Selector::Host => self.host(),
-            Selector::Cookie(name) => cookie(self.lines(&header::COOKIE), name).map(Cow::Owned),
-            Selector::Field(name) if *name == header::ACCEPT_ENCODING => {
-                self.headers.contains_key(name).then(|| Cow::Owned(accepted_codings(self.lines(name))))
-            }
-            Selector::Field(name) => self.field(name),
+            // A secret is compared by its digest, and is not kept.
+            Selector::Cookie(name) => secret(cookie(self.lines(&header::COOKIE), name).map(Cow::Owned)),
+            Selector::Field(name) => match *name {
+                header::ACCEPT_ENCODING => {
+                    self.headers.contains_key(name).then(|| Cow::Owned(accepted_codings(self.lines(name))))
+                }
+                header::AUTHORIZATION | header::COOKIE => secret(self.field(name)),
+                _ => self.field(name),
+            },
         }
     }
 
     /// The host in lower case. A target that names one goes before the field (RFC 9112 §3.2.2).
+    ///
+    /// What a proxy says of the host belongs to it: handlers believe it, and a client may be the one who says it.
     #[inline]
     fn host(&self) -> Option<Cow<'a, [u8]>> {
         let host = match self.uri.authority() {
-            Some(authority) => authority.as_str().as_bytes(),
-            None => self.headers.get(header::HOST)?.as_bytes(),
+            Some(authority) => Some(authority.as_str().as_bytes()),
+            None => self.headers.get(header::HOST).map(HeaderValue::as_bytes),
         };
+        if self.headers.contains_key(X_FORWARDED_HOST) || self.headers.contains_key(header::FORWARDED) {
+            return Some(Cow::Owned(self.forwarded_host(host)));
+        }
+        let host = host?;
         if host.iter().any(u8::is_ascii_uppercase) {
             return Some(Cow::Owned(host.to_ascii_lowercase()));
         }
         Some(Cow::Borrowed(host))
+    }
+
+    #[cold]
+    fn forwarded_host(&self, host: Option<&[u8]>) -> Vec<u8> {
+        let mut all = host.unwrap_or(b"-").to_ascii_lowercase();
+        for line in self.lines(&X_FORWARDED_HOST) {
+            all.extend_from_slice(b"\nx:");
+            all.extend_from_slice(line);
+        }
+        for host in forwarded_hosts(self.lines(&header::FORWARDED)) {
+            all.extend_from_slice(b"\nf:");
+            all.extend_from_slice(host);
+        }
+        all
     }
 
     fn field(&self, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
@@ -97,9 +123,16 @@ impl<'a> Asked<'a> {
     }
 }
 
+fn secret(value: Option<Cow<'_, [u8]>>) -> Option<Cow<'static, [u8]>> {
+    value.map(|value| Cow::Owned(HashMethod::default().hex(&value).as_bytes().to_vec()))
+}
+
 /// The selectors of a response, with the values that its request had for them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Selecting(Box<[(Selector, Option<Box<[u8]>>)]>);
+pub(crate) struct Selecting(Box<[(Selector, Selected)]>);
+
+/// The value of a request; absent is not empty.
+type Selected = Option<Box<[u8]>>;
 
 impl Selecting {
     /// Reads the values of a request.
@@ -127,32 +160,38 @@ impl Selecting {
         self.0.iter().map(|(selector, _)| selector)
     }
 
-    /// Whether anything but the host selects.
-    pub(crate) fn is_varied(&self) -> bool {
-        self.selectors().any(|selector| *selector != Selector::Host)
-    }
-
     /// A digest of a request's values for these selectors.
     pub(crate) fn digest(&self, asked: Asked<'_>, hash: HashMethod) -> String {
-        hash.hex(&values(self.selectors(), asked)).as_str().to_owned()
+        let values = self.selectors().map(|selector| asked.value(selector));
+        hash.hex(&written(values)).as_str().to_owned()
+    }
+
+    /// The digest that the request of these values has.
+    pub(crate) fn own_digest(&self, hash: HashMethod) -> String {
+        hash.hex(&written(self.0.iter().map(|(_, value)| value.as_deref()))).as_str().to_owned()
+    }
+
+    /// Whether all of these are among the selectors.
+    pub(crate) fn covers(&self, selectors: &[Selector]) -> bool {
+        selectors.iter().all(|selector| self.selectors().any(|own| own == selector))
     }
 
     pub(crate) fn weight(&self) -> usize {
         let values = self.0.iter().map(|(_, value)| value.as_deref().map_or(0, |value| value.len() + 16));
-        self.0.len() * size_of::<(Selector, Option<Box<[u8]>>)>() + values.sum::<usize>()
+        self.0.len() * size_of::<(Selector, Selected)>() + values.sum::<usize>()
     }
 }
 
-/// A request's values for some selectors, length-prefixed; absent is not empty.
-pub(crate) fn values<'a>(selectors: impl Iterator<Item = &'a Selector>, asked: Asked<'_>) -> Vec<u8> {
+/// Values one after the other, length-prefixed; absent is not empty.
+fn written(values: impl Iterator<Item = Option<impl AsRef<[u8]>>>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64);
-    for selector in selectors {
-        match asked.value(selector) {
+    for value in values {
+        match value.as_ref().map(AsRef::as_ref) {
             None => bytes.push(b'-'),
             Some(value) => {
                 bytes.push(b'+');
                 bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
-                bytes.extend_from_slice(&value);
+                bytes.extend_from_slice(value);
             }
         }
     }
@@ -174,8 +213,6 @@ pub(crate) fn varied(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotStored> 
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn asked<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Asked<'a> {
@@ -205,7 +242,7 @@ mod tests {
             if let Some(language) = language {
                 headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static(language));
             }
-            values(selectors.iter(), asked(&headers, &uri))
+            written(selectors.iter().map(|selector| asked(&headers, &uri).value(selector)))
         };
         assert_ne!(digest("ab", Some("c")), digest("a", Some("bc")));
         assert_ne!(digest("a", Some("")), digest("a", None));

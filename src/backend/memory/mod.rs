@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The share of the table for entries that are asked for again; the rest is a trial period.
-const HOT_PERCENT: u64 = 97;
+const HOT_PERCENT: u32 = 97;
 
 /// Up to 64 MiB and 10 000 entries in this process, whichever is reached first.
 ///
@@ -122,15 +122,16 @@ impl MemoryBackendBuilder {
             .shards(shards(max_bytes))
             .estimated_items_capacity(self.max_entries.max(1))
             .weight_capacity(max_bytes)
-            .hot_allocation(HOT_PERCENT as f64 / 100.0)
+            .hot_allocation(f64::from(HOT_PERCENT) / 100.0)
             .build()
             .expect("all options that have to be given are given");
         let recorder = Recorder::new(Arc::clone(&evictions));
         let table = Table::with_options(options, Weigher, foldhash::quality::RandomState::default(), recorder);
         // The table refuses what is heavier than the part of a shard that it keeps for hot entries.
-        let largest = table.shard_capacity() / 100 * HOT_PERCENT;
+        let largest = table.shard_capacity() / 100 * u64::from(HOT_PERCENT);
         MemoryBackend(Arc::new(Inner {
-            sweeper: Sweeper::new(self.max_entries.max(1)),
+            // Its keys are not in the weight, so there are few beside the bytes that are allowed.
+            sweeper: Sweeper::new(self.max_entries.min(self.max_bytes / 1_024).max(1)),
             pins: Pins::default(),
             floor: (max_bytes / max_entries).clamp(1, largest.max(1)),
             clock: self.clock,
@@ -192,11 +193,10 @@ impl MemoryBackend {
         self.0.evictions.load(Ordering::Relaxed)
     }
 
-    fn lookup(&self, key: &str) -> Option<Value> {
+    fn lookup(&self, key: &str, judges_itself: fn(&Value) -> bool) -> Option<Value> {
         let inner = &*self.0;
         let entry = inner.table.get(key)?;
-        // A live record is judged by the cache on its own times, which end no later: one reading of the clock a hit.
-        if entry.value.is_live() {
+        if judges_itself(&entry.value) {
             return Some(entry.value);
         }
         let now = inner.clock.now();
@@ -282,18 +282,18 @@ impl MemoryBackend {
         let inner = &*self.0;
         inner.sweeper.step(key, expires, now, |key| {
             inner.table.remove_if(key, |entry| entry.expires <= now);
-            inner.table.contains_key(key)
         });
     }
 }
 
 impl Backend for MemoryBackend {
     fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {
-        Some(Ok(self.lookup(key)))
+        // A live record is judged by the cache on its own times, which end no later: one reading of the clock a hit.
+        Some(Ok(self.lookup(key, Value::is_live)))
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
-        BackendFuture::ready(Ok(self.lookup(key)))
+        BackendFuture::ready(Ok(self.lookup(key, |_| false)))
     }
 
     fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
@@ -327,7 +327,7 @@ impl Backend for MemoryBackend {
     }
 
     fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
-        BackendFuture::ready(Ok(keys.iter().map(|key| self.lookup(key)).collect()))
+        BackendFuture::ready(Ok(keys.iter().map(|key| self.lookup(key, |_| false)).collect()))
     }
 
     fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {

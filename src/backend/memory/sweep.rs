@@ -7,8 +7,9 @@ const STEP: usize = 4;
 
 /// Finds entries that expired, a few at each store, so that there need be no background task.
 ///
-/// A queue of keys in the order they were stored. It is an aid and no index: it is bounded, and a key that it does
-/// not hold is found by the next read or goes by eviction.
+/// A queue of keys that goes round, one place at each store. It is an aid and no index: it is bounded, keys of entries
+/// that are gone stay in it until their time, and an entry that it does not hold is found by the next read or goes by
+/// eviction.
 pub(super) struct Sweeper {
     queue: Mutex<VecDeque<(u64, Key)>>,
     bound: usize,
@@ -19,19 +20,18 @@ impl Sweeper {
         Self { queue: Mutex::new(VecDeque::new()), bound }
     }
 
-    /// Notes a key, and has a few others looked at. `remove` drops a key that expired, and says whether an entry is
-    /// still there under it.
-    pub(super) fn step(&self, key: &Key, expires: u64, now: u64, remove: impl Fn(&Key) -> bool) {
+    /// Notes a key, and has a few whose time is over looked at.
+    pub(super) fn step(&self, key: &Key, expires: u64, now: u64, remove_if_expired: impl Fn(&Key)) {
         // Whoever finds it locked leaves the work to the one who holds it.
         let Ok(mut queue) = self.queue.try_lock() else { return };
         for _ in 0..STEP {
-            let Some((until, oldest)) = queue.pop_front() else { break };
-            let alive = remove(&oldest);
-            if alive && queue.len() < self.bound {
-                queue.push_back((until, oldest));
-            }
-            if until > now && alive {
-                break;
+            match queue.pop_front() {
+                None => break,
+                Some((until, key)) if until <= now => remove_if_expired(&key),
+                Some(later) => {
+                    queue.push_back(later);
+                    break;
+                }
             }
         }
         // An entry without an end is only ever removed by name or by eviction.

@@ -1,0 +1,201 @@
+//! Who runs the origin, who waits, and who has an entry already.
+//!
+//! A caller asks for its [`Turn`]: an entry, the answer of somebody else's run, or the task of running the origin
+//! itself, with a [`Fill`] that says how that ended. The layer and the computed values both go this way.
+
+use std::{
+    future::Future,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, time};
+
+use super::{
+    Cache,
+    fill::{Fill, OwnedKey},
+    lookup::{Found, Missed},
+};
+use crate::{
+    flight::{Follower, Head, Lead, News, Outcome, Role},
+    observe::Event,
+    reason::MissReason,
+    record::{Payload, Record},
+};
+
+/// What one caller asks, beside the key: which of the payloads under it is an answer.
+pub(crate) trait Question: Sync {
+    type Payload: Payload;
+
+    /// Whether this payload is what the caller selects.
+    fn is_answered_by(&self, payload: &Self::Payload) -> bool;
+    /// Where the answer to this caller hangs, if not in the slot of the primary key itself.
+    fn variant_key(&self, primary: &str, record: &Record<Self::Payload>) -> String;
+    /// Callers with one id expect the same answer, as far as a payload that is known tells.
+    fn id(&self, known: Option<&Self::Payload>) -> u64;
+    /// As [`id`](Question::id), if what is known of a flight's answer says that it is not for this caller.
+    fn leaves(&self, head: &Head) -> Option<u64>;
+    /// Whether the caller takes an entry that is fresh.
+    fn takes(&self, record: &Record<Self::Payload>) -> bool;
+}
+
+/// What a caller does next.
+pub(crate) enum Turn<P> {
+    /// Use this entry.
+    Hit(Found<P>),
+    /// Use the answer of somebody else's run, which may not even be stored.
+    Shared(Arc<Record<P>>),
+    /// Run the origin.
+    Run(Fill),
+    /// Wait: only [`Cache::begin`] says so, which does not.
+    Wait(Follower, OwnedKey),
+}
+
+impl Cache {
+    /// The next step of a caller that found nothing, without waiting.
+    pub(crate) fn begin<Q: Question>(
+        &self,
+        key: OwnedKey,
+        question: &Q,
+        missed: &Missed<Q::Payload>,
+        moved: Option<u64>,
+    ) -> Turn<Q::Payload> {
+        let reason = missed.reason;
+        let known = missed.primary.as_ref().map(|record| &record.payload);
+        let id = moved.filter(|_| known.is_none()).unwrap_or_else(|| question.id(known));
+        if self.core.markers.is_set(self.core.marker(&key.primary, id), self.core.clock.now()) {
+            return Turn::Run(self.alone(key, reason, id));
+        }
+        match self.core.flights.join(&key.primary, id) {
+            Role::Follower(follower) => Turn::Wait(follower, key),
+            Role::Leader(lead) => {
+                // Between the look and this, somebody may have stored it and be gone.
+                if self.core.stores.load(Ordering::Acquire) != missed.stores {
+                    if let Some(Ok(found)) = self.look_now(&key, question) {
+                        lead.end(Outcome::LookUp);
+                        self.core.reporter.tell(&Event::Hit { key: &key.primary });
+                        return Turn::Hit(found);
+                    }
+                }
+                Turn::Run(Fill::begin(self, key, lead, reason))
+            }
+        }
+    }
+
+    /// A run that nobody waits for, and that may store.
+    pub(crate) fn alone(&self, key: OwnedKey, reason: MissReason, id: u64) -> Fill {
+        let lead = self.core.flights.solo(&key.primary, id);
+        Fill::begin(self, key, lead, reason)
+    }
+
+    /// Looks up, waits for others, and comes back with what there is to do. `waiting` is a flight joined already.
+    ///
+    /// Cancel safe: a caller that goes away leaves its place to the others.
+    pub(crate) async fn turn<Q: Question>(
+        &self,
+        key: OwnedKey,
+        question: &Q,
+        mut waiting: Option<Follower>,
+    ) -> Turn<Q::Payload> {
+        let mut patience = Patience::new(self.core.wait);
+        let mut key = key;
+        // Where to wait, once the answer of a flight turned out to be for others.
+        let mut moved = None;
+        loop {
+            let follower = match waiting.take() {
+                Some(follower) => follower,
+                None => {
+                    let missed = match self.look(&key, question).await {
+                        Ok(found) => {
+                            self.core.reporter.tell(&Event::Hit { key: &key.primary });
+                            return Turn::Hit(found);
+                        }
+                        Err(missed) => missed,
+                    };
+                    match self.begin(key, question, &missed, moved) {
+                        Turn::Wait(follower, owned) => {
+                            key = owned;
+                            follower
+                        }
+                        other => return other,
+                    }
+                }
+            };
+            match self.wait(&key, follower, question, &mut patience).await {
+                Waited::Shared(record) => {
+                    self.core.reporter.tell(&Event::Shared { key: &key.primary });
+                    return Turn::Shared(record);
+                }
+                Waited::Lead(lead) => return Turn::Run(Fill::begin(self, key, lead, MissReason::NotShared)),
+                Waited::Alone(reason, id) => return Turn::Run(self.alone(key, reason, id)),
+                Waited::LookUp(id) => moved = id.or(moved),
+            }
+        }
+    }
+
+    async fn wait<Q: Question>(
+        &self,
+        key: &OwnedKey,
+        mut follower: Follower,
+        question: &Q,
+        patience: &mut Patience,
+    ) -> Waited<Q::Payload> {
+        let id = follower.id();
+        loop {
+            let Some(news) = patience.bound(follower.news()).await else {
+                return Waited::Alone(MissReason::WaitedTooLong, id);
+            };
+            match news {
+                News::Head(head) => {
+                    if let Some(id) = question.leaves(&head) {
+                        return Waited::LookUp(Some(id));
+                    }
+                    patience.shorten(head.wait);
+                }
+                News::Lead(lead) => return Waited::Lead(lead),
+                News::Ended(Outcome::LookUp) => return Waited::LookUp(None),
+                News::Ended(Outcome::Alone) => return Waited::Alone(MissReason::NotShared, id),
+                News::Ended(Outcome::Shared(value)) => {
+                    return match Record::from_value(value) {
+                        // The bytes of what selects are compared, whatever the ids said.
+                        // Two keys with one digest are in one flight.
+                        Ok(record) if record.meta.digested != key.digested => Waited::Alone(MissReason::Collision, id),
+                        Ok(record) if question.is_answered_by(&record.payload) => Waited::Shared(record),
+                        Ok(record) => Waited::LookUp(Some(question.id(Some(&record.payload)))),
+                        Err(_) => Waited::Alone(MissReason::NotShared, id),
+                    };
+                }
+            }
+        }
+    }
+}
+
+enum Waited<P> {
+    Shared(Arc<Record<P>>),
+    Lead(Lead),
+    Alone(MissReason, u64),
+    LookUp(Option<u64>),
+}
+
+/// What is left of the time that a caller waits for others, over all its rounds.
+struct Patience(Option<time::Instant>);
+
+impl Patience {
+    fn new(wait: Duration) -> Self {
+        // Without a runtime nobody counts the time.
+        Self(Handle::try_current().ok().and_then(|_| time::Instant::now().checked_add(wait)))
+    }
+
+    fn shorten(&mut self, wait: Option<Duration>) {
+        if let (Some(until), Some(wait)) = (&mut self.0, wait) {
+            *until = (*until).min(time::Instant::now() + wait);
+        }
+    }
+
+    async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+        match self.0 {
+            Some(until) => time::timeout_at(until, future).await.ok(),
+            None => Some(future.await),
+        }
+    }
+}

@@ -42,6 +42,22 @@ pub(crate) struct Meta {
     pub(crate) namespace: u64,
 }
 
+impl Meta {
+    /// Of what has none: the backend alone knows when it ends.
+    fn plain() -> Self {
+        Self {
+            created: 0,
+            fresh_until: u64::MAX,
+            stale_until: u64::MAX,
+            error_until: u64::MAX,
+            nonce: 0,
+            took: 0,
+            digested: None,
+            namespace: 0,
+        }
+    }
+}
+
 /// What a record carries.
 pub(crate) trait Payload: fmt::Debug + Send + Sync + Sized + 'static {
     /// Tells one sort of payload from another in the stored bytes.
@@ -52,6 +68,17 @@ pub(crate) trait Payload: fmt::Debug + Send + Sync + Sized + 'static {
     fn decode(head: Self::Head, body: Bytes) -> Result<Self>;
     /// About how many bytes of memory the payload takes beside itself.
     fn weight(&self) -> usize;
+    /// Whether others of its kind can hang on the same key.
+    fn has_variants() -> bool;
+
+    /// The integer, if it is nothing else: then it is stored plain.
+    fn as_integer(&self) -> Option<i64> {
+        None
+    }
+
+    fn from_integer(_: i64) -> Option<Self> {
+        None
+    }
 }
 
 #[derive(Debug)]
@@ -62,7 +89,15 @@ pub(crate) struct Record<P> {
 
 impl<P: Payload> Record<P> {
     pub(crate) fn into_value(self: Arc<Self>) -> Value {
-        Value::live(self)
+        match self.payload.as_integer() {
+            Some(integer) => Value::integer(integer),
+            None => Value::live(self),
+        }
+    }
+
+    /// Whether the key of this text is the one that it was stored under. A plain integer has no room to say so.
+    pub(crate) fn belongs_to(&self, digested: &str) -> bool {
+        self.payload.as_integer().is_some() || self.meta.digested.as_deref().unwrap_or_default() == digested
     }
 
     /// The record in a value: the live object itself, or what its bytes say.
@@ -70,7 +105,10 @@ impl<P: Payload> Record<P> {
     pub(crate) fn from_value(value: Value) -> Result<Arc<Self>> {
         match value.downcast::<Self>() {
             Ok(record) => Ok(record),
-            Err(value) => Self::from_bytes(&value.to_bytes()?).map(Arc::new),
+            Err(value) => match value.as_integer().and_then(P::from_integer) {
+                Some(payload) => Ok(Arc::new(Self { meta: Meta::plain(), payload })),
+                None => Self::from_bytes(&value.to_bytes()?).map(Arc::new),
+            },
         }
     }
 
@@ -102,6 +140,19 @@ impl<P: Payload> Record<P> {
     }
 }
 
+/// The kind of a cached response.
+pub(crate) const RESPONSE: u8 = b'r';
+
+/// Whether a value is something that only another reader can judge: a cached response.
+pub(crate) fn is_response(value: &Value) -> bool {
+    let begins = |bytes: Bytes| {
+        bytes
+            .get(..PREFIX)
+            .is_some_and(|prefix| prefix.starts_with(MAGIC) && prefix[MAGIC.len()..].starts_with(&[VERSION, RESPONSE]))
+    };
+    value.to_bytes().is_ok_and(begins)
+}
+
 fn wrong(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::message(ErrorKind::Decode, what)
 }
@@ -131,24 +182,48 @@ impl<P: Payload> Live for Record<P> {
     }
 }
 
-/// A value of the user's, as the codec wrote it.
+/// A value of the user's: an integer, or what the codec wrote.
 #[derive(Debug)]
-pub(crate) struct Encoded(pub(crate) Bytes);
+pub(crate) enum Encoded {
+    Integer(i64),
+    Bytes(Bytes),
+}
 
 impl Payload for Encoded {
     const KIND: u8 = b'v';
     type Head = ();
 
     fn encode(&self) -> ((), Bytes) {
-        ((), self.0.clone())
+        match self {
+            Self::Bytes(bytes) => ((), bytes.clone()),
+            Self::Integer(integer) => ((), Bytes::from(integer.to_string())),
+        }
     }
 
     fn decode((): (), body: Bytes) -> Result<Self> {
-        Ok(Self(body))
+        Ok(Self::Bytes(body))
     }
 
     fn weight(&self) -> usize {
-        self.0.len() + 32
+        match self {
+            Self::Bytes(bytes) => bytes.len() + 32,
+            Self::Integer(_) => 0,
+        }
+    }
+
+    fn has_variants() -> bool {
+        false
+    }
+
+    fn as_integer(&self) -> Option<i64> {
+        match self {
+            Self::Integer(integer) => Some(*integer),
+            Self::Bytes(_) => None,
+        }
+    }
+
+    fn from_integer(integer: i64) -> Option<Self> {
+        Some(Self::Integer(integer))
     }
 }
 
@@ -167,7 +242,7 @@ mod tests {
             digested: Some("a=1".into()),
             namespace: 0,
         };
-        Record { meta, payload: Encoded(Bytes::from_static(b"body")) }
+        Record { meta, payload: Encoded::Bytes(Bytes::from_static(b"body")) }
     }
 
     #[test]
@@ -175,7 +250,7 @@ mod tests {
         let bytes = record().encode().expect("encodes");
         let back = Record::<Encoded>::from_value(Value::from_bytes(bytes)).expect("decodes");
         assert_eq!(back.meta, record().meta);
-        assert_eq!(back.payload.0, "body");
+        assert!(matches!(&back.payload, Encoded::Bytes(bytes) if bytes == "body"));
     }
 
     #[test]

@@ -61,7 +61,8 @@ impl Ttl {
         match self {
             Self::DontStore => None,
             Self::For(duration) if duration.is_zero() => None,
-            Self::For(duration) => Some(Some(duration)),
+            // Whole milliseconds, so that a backend which counts in them does not end it before the record does.
+            Self::For(duration) => Some(Some(Duration::from_millis(millis(duration)))),
             Self::Default | Self::Forever => Some(None),
         }
     }
@@ -69,11 +70,12 @@ impl Ttl {
 
 /// The end of a lifetime that begins now, in UNIX milliseconds; `u64::MAX` is never.
 pub(crate) fn deadline(now: u64, lifetime: Option<Duration>) -> u64 {
-    // Rounded up: an entry never lives shorter than was asked for.
-    lifetime.map_or(u64::MAX, |lifetime| {
-        let millis = lifetime.as_nanos().div_ceil(1_000_000);
-        now.saturating_add(u64::try_from(millis).unwrap_or(u64::MAX))
-    })
+    lifetime.map_or(u64::MAX, |lifetime| now.saturating_add(millis(lifetime)))
+}
+
+/// Rounded up: an entry never lives shorter than was asked for.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -107,7 +107,12 @@ impl CacheBuilder {
 
     /// How long a caller waits for the run of another before it runs the origin itself. 10 seconds by default.
     ///
-    /// Waiting is bounded where a tokio runtime counts the time, and unbounded elsewhere.
+    /// Waiting is bounded on a tokio runtime, and unbounded elsewhere.
+    ///
+    /// # Panics
+    ///
+    /// The runtime has to count the time (`enable_time`, which `#[tokio::main]` does): tokio panics in those who wait
+    /// on one that does not.
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self

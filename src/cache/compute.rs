@@ -2,21 +2,22 @@
 
 use std::{convert::Infallible, future::Future, time::Duration};
 
-use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Cache, Fill, Lifetime, OwnedKey, Place, Question, Turn};
 use crate::{
     codec,
-    error::Error,
     flight::Head,
+    observe::Event,
     reason::{MissReason, NotStored},
     record::{Encoded, Record},
     ttl::Ttl,
 };
 
-/// Every caller of a key takes every value under it.
-struct Any;
+/// Every caller of a key takes every value under it, but for one that it could not read.
+struct Any {
+    unfit: Option<u64>,
+}
 
 impl Question for Any {
     type Payload = Encoded;
@@ -37,9 +38,15 @@ impl Question for Any {
         None
     }
 
-    fn takes(&self, _: &Record<Encoded>) -> bool {
-        true
+    fn takes(&self, record: &Record<Encoded>) -> bool {
+        self.unfit != Some(record.meta.nonce)
     }
+}
+
+/// A value, or the task of computing it.
+enum Value<T> {
+    Found(T),
+    Missing(Fill),
 }
 
 impl Cache {
@@ -109,46 +116,64 @@ impl Cache {
                 return compute().await;
             }
         };
-        let fill = match self.turn(key.clone(), &Any, None).await {
-            Turn::Run(fill) => fill,
-            Turn::Hit(found) => match self.decoded(&found.record.payload) {
-                Some(value) => return Ok(value),
-                None => self.alone(key, MissReason::Unreadable, 0),
-            },
-            Turn::Shared(record) => match self.decoded(&record.payload) {
-                Some(value) => return Ok(value),
-                None => self.alone(key, MissReason::NotShared, 0),
-            },
-            // `turn` waits itself.
-            Turn::Wait(follower, key) => {
-                drop(follower);
-                self.alone(key, MissReason::NotShared, 0)
+        match self.value_or_fill(key).await {
+            Value::Found(value) => Ok(value),
+            Value::Missing(fill) => {
+                let value = compute().await?;
+                self.keep(fill, &value, ttl.into()).await;
+                Ok(value)
             }
-        };
-        let value = compute().await?;
-        self.keep(fill, &value, ttl.into()).await;
-        Ok(value)
+        }
+    }
+
+    async fn value_or_fill<T: DeserializeOwned>(&self, mut key: OwnedKey) -> Value<T> {
+        let mut unfit = None;
+        loop {
+            match self.turn(key, &Any { unfit }, None).await {
+                Turn::Run(fill) => return Value::Missing(fill),
+                Turn::Hit(found, same) => match self.decoded(&found.record.payload) {
+                    Some(value) => {
+                        self.core.reporter.tell(&Event::Hit { key: &same.primary });
+                        return Value::Found(value);
+                    }
+                    // Of another type: once more, and whoever leads replaces it for all.
+                    None if unfit.is_none() => {
+                        unfit = Some(found.record.meta.nonce);
+                        key = same;
+                    }
+                    None => return Value::Missing(self.alone(same, MissReason::Unreadable, 0)),
+                },
+                Turn::Shared(record, same) => match self.decoded(&record.payload) {
+                    Some(value) => return Value::Found(value),
+                    None => return Value::Missing(self.alone(same, MissReason::NotShared, 0)),
+                },
+                // Only `begin` says so; `turn` has waited.
+                Turn::Wait(_, same) => key = same,
+            }
+        }
     }
 
     async fn keep<T: Serialize>(&self, fill: Fill, value: &T, ttl: Ttl) {
-        let Some(fresh) = ttl.or(self.core.ttl).lifetime() else {
-            return fill.pass(NotStored::NoLifetime).await;
+        let payload = match codec::to_integer(value) {
+            Some(integer) => Ok(Encoded::Integer(integer)),
+            None => codec::encode(&*self.core.codec, value).map(|bytes| Encoded::Bytes(bytes.into())),
         };
-        match codec::encode(&*self.core.codec, value) {
-            Ok(bytes) => {
-                let now = self.core.clock.now();
-                let lifetime = Lifetime { now, age: Duration::ZERO, fresh };
-                let _ = fill.store(Encoded(Bytes::from(bytes)), lifetime, |_, _, _| Place::Primary).await;
+        match (payload, ttl.or(self.core.ttl).lifetime()) {
+            (Ok(payload), Some(fresh)) => {
+                let lifetime = Lifetime { now: self.core.clock.now(), age: Duration::ZERO, fresh };
+                // A store that has been sent is seen through, also if the caller goes away meanwhile.
+                let _ = self.handover(fill.store(payload, lifetime, |_, _, _| Place::Primary)).await;
             }
-            Err(error) => {
+            (Ok(_), None) => fill.decline(NotStored::NoLifetime),
+            (Err(error), _) => {
                 self.core.reporter.failed("encode", &error);
-                fill.pass(NotStored::Incomplete).await;
+                fill.decline(NotStored::Incomplete);
             }
         }
     }
 
     fn decoded<T: DeserializeOwned>(&self, payload: &Encoded) -> Option<T> {
-        let decoded: Result<T, Error> = codec::decode(&*self.core.codec, &payload.0);
+        let decoded = self.decode_payload(payload);
         decoded.map_err(|error| self.core.reporter.failed("decode", &error)).ok()
     }
 }

@@ -1,9 +1,8 @@
-//! The explicit calls: one meaning on every backend, and what the backend says is returned.
+//! The explicit calls that read and remove: one meaning on every backend, and what the backend says is returned.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
-use bytes::Bytes;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::Cache;
 use crate::{
@@ -12,9 +11,7 @@ use crate::{
     flight::Gate,
     freshness::{Decision, decide},
     key::Key,
-    record::{Encoded, Meta, Record},
-    stamps,
-    ttl::{Ttl, deadline},
+    record::{Encoded, Record, is_response},
     value::Value,
 };
 
@@ -30,63 +27,6 @@ impl Cache {
         let key = self.key(key)?;
         let value = self.core.backend.get(key.backend.as_str()).await?;
         self.decode_entry(&key, value)
-    }
-
-    /// Stores a value, whatever was there.
-    ///
-    /// Fills of this key that are under way are refused: what they read may be older. With
-    /// [`Ttl::DontStore`] the key is deleted.
-    ///
-    /// # Errors
-    ///
-    /// [`Encode`](crate::ErrorKind::Encode), [`TooLarge`](crate::ErrorKind::TooLarge), and what the backend says.
-    ///
-    /// # Cancel safety
-    ///
-    /// A call that is dropped may or may not have stored.
-    pub async fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T, ttl: impl Into<Ttl>) -> Result<()> {
-        let key = self.key(key)?;
-        let lifetime = ttl.into().or(self.core.ttl).lifetime();
-        let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
-        let _gate = self.purge(&Arc::from(key.backend.as_str())).await;
-        match (value, lifetime) {
-            (Some(value), Some(lifetime)) => self.core.backend.set(key.backend.as_str(), value, lifetime).await,
-            _ => self.core.backend.delete(key.backend.as_str()).await.map(drop),
-        }
-    }
-
-    /// Stores a value if there is none; says whether it did.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use axum_caching::{Cache, MemoryBackend, Ttl};
-    ///
-    /// let cache = Cache::new(MemoryBackend::default());
-    /// assert!(cache.add("lock", &1, Ttl::Default).await?);
-    /// assert!(!cache.add("lock", &2, Ttl::Default).await?);
-    /// assert_eq!(cache.get::<i32>("lock").await?, Some(1));
-    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`set`](Cache::set).
-    pub async fn add<T: Serialize + ?Sized>(&self, key: &str, value: &T, ttl: impl Into<Ttl>) -> Result<bool> {
-        let key = self.key(key)?;
-        let primary = Arc::from(key.backend.as_str());
-        let gate = self.core.flights.gate(&primary).await;
-        // A record that the backend still has and the cache would not serve is not there.
-        if !self.is_alive(&key, self.core.backend.get(&primary).await?) {
-            self.core.backend.delete(&primary).await?;
-        }
-        let Some(lifetime) = ttl.into().or(self.core.ttl).lifetime() else {
-            return Ok(!self.core.backend.has(&primary).await?);
-        };
-        let added = self.core.backend.add(&primary, self.value(&key, value, lifetime)?, lifetime).await?;
-        if added {
-            gate.void();
-        }
-        Ok(added)
     }
 
     /// Removes a key; says whether it was there. What a purge of this key means is said at [`Cache`].
@@ -109,7 +49,7 @@ impl Cache {
     pub async fn has(&self, key: &str) -> Result<bool> {
         let key = self.key(key)?;
         let value = self.core.backend.get(key.backend.as_str()).await?;
-        Ok(value.is_some() && self.is_alive(&key, value))
+        Ok(self.is_alive(&key, value))
     }
 
     /// The values of many keys, in their order.
@@ -160,30 +100,6 @@ impl Cache {
         Ok(keys.into_iter().zip(values).collect())
     }
 
-    /// Stores many values under one lifetime.
-    ///
-    /// # Errors
-    ///
-    /// As [`set`](Cache::set); some of the values may then have been stored.
-    pub async fn set_many<T: Serialize>(
-        &self,
-        entries: impl IntoIterator<Item = (impl AsRef<str>, T)>,
-        ttl: impl Into<Ttl>,
-    ) -> Result<()> {
-        let ttl = ttl.into().or(self.core.ttl);
-        let entries: Vec<_> = entries.into_iter().collect();
-        let keys = self.keys(entries.iter().map(|(key, _)| key))?;
-        let Some(lifetime) = ttl.lifetime() else {
-            return self.delete_keys(&keys).await.map(drop);
-        };
-        let mut values = Vec::with_capacity(keys.len());
-        for (key, (_, value)) in keys.iter().zip(&entries) {
-            values.push((key.backend.as_str(), self.value(key, value, lifetime)?));
-        }
-        let _gates = self.purge_many(&keys).await;
-        self.core.backend.set_many(&values, lifetime).await
-    }
-
     /// Removes many keys; says how many of them were there.
     ///
     /// ```
@@ -225,60 +141,15 @@ impl Cache {
         self.core.backend.clear(subtree).await
     }
 
-    /// Adds to an integer, atomically, and returns the sum; `by` may be negative.
-    ///
-    /// What is absent counts as 0 and then lives until it is deleted; an entry that is there keeps its lifetime.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// # use axum_caching::{Cache, MemoryBackend, Ttl};
-    /// # let cache = Cache::new(MemoryBackend::default());
-    /// assert_eq!(cache.increment("visits", 2).await?, 2);
-    /// assert_eq!(cache.increment("visits", 1).await?, 3);
-    /// assert_eq!(cache.get::<u32>("visits").await?, Some(3));
-    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`NotAnInteger`](crate::ErrorKind::NotAnInteger) if the entry is something else, or the sum does not fit.
-    #[doc(alias = "inc")]
-    pub async fn increment(&self, key: &str, by: i64) -> Result<i64> {
-        let key = self.key(key)?;
-        self.core.backend.increment(key.backend.as_str(), by).await
-    }
-
-    /// Subtracts from an integer, as [`increment`](Cache::increment) adds to it.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// # use axum_caching::{Cache, MemoryBackend, Ttl};
-    /// # let cache = Cache::new(MemoryBackend::default());
-    /// cache.set("left", &10, Ttl::Default).await?;
-    /// assert_eq!(cache.decrement("left", 1).await?, 9);
-    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`increment`](Cache::increment).
-    #[doc(alias = "dec")]
-    pub async fn decrement(&self, key: &str, by: i64) -> Result<i64> {
-        let Some(by) = by.checked_neg() else {
-            return Err(crate::Error::message(crate::ErrorKind::NotAnInteger, "-2^63 cannot be subtracted"));
-        };
-        self.increment(key, by).await
-    }
-
     /// Takes the tickets of all fills of a key, and holds its gate until the purge is through.
-    async fn purge(&self, primary: &Arc<str>) -> Gate {
+    pub(super) async fn purge(&self, primary: &Arc<str>) -> Gate {
         let gate = self.core.flights.gate(primary).await;
         gate.void();
         gate
     }
 
     /// As [`purge`](Cache::purge), for many keys; in one order for all callers, so that none waits in a circle.
-    async fn purge_many(&self, keys: &[Key]) -> Vec<Gate> {
+    pub(super) async fn purge_many(&self, keys: &[Key]) -> Vec<Gate> {
         let mut names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
         names.sort_unstable();
         names.dedup();
@@ -294,42 +165,18 @@ impl Cache {
         self.core.backend.delete(primary).await
     }
 
-    async fn delete_keys(&self, keys: &[Key]) -> Result<usize> {
+    pub(super) async fn delete_keys(&self, keys: &[Key]) -> Result<usize> {
         let names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
         let _gates = self.purge_many(keys).await;
         self.core.backend.delete_many(&names).await
     }
 
-    fn keys(&self, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Key>> {
+    pub(super) fn keys(&self, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Key>> {
         keys.into_iter().map(|key| self.key(key.as_ref())).collect()
-    }
-
-    fn value<T: Serialize + ?Sized>(&self, key: &Key, value: &T, lifetime: Option<Duration>) -> Result<Value> {
-        if let Some(integer) = codec::to_integer(value) {
-            return Ok(Value::integer(integer));
-        }
-        let bytes = codec::encode(&*self.core.codec, value)?;
-        let now = self.core.clock.now();
-        let until = deadline(now, lifetime);
-        let digested = key.digested.as_str();
-        let meta = Meta {
-            created: now,
-            fresh_until: until,
-            stale_until: until,
-            error_until: until,
-            nonce: stamps::fresh(),
-            took: 0,
-            digested: (!digested.is_empty()).then(|| digested.into()),
-            namespace: self.space.stamp.now(),
-        };
-        Ok(Arc::new(Record { meta, payload: Encoded(Bytes::from(bytes)) }).into_value())
     }
 
     fn decode_entry<T: DeserializeOwned>(&self, key: &Key, value: Option<Value>) -> Result<Option<T>> {
         let Some(value) = value else { return Ok(None) };
-        if let Some(integer) = value.as_integer() {
-            return codec::from_integer(integer).map(Some);
-        }
         let record = match Record::<Encoded>::from_value(value) {
             Ok(record) => record,
             // Written by another version, by somebody else, or a response: nothing that this call could have stored.
@@ -338,24 +185,29 @@ impl Cache {
                 return Ok(None);
             }
         };
-        if !self.may_be_used(key, &record.meta) {
+        if !self.may_be_used(key, &record) {
             return Ok(None);
         }
-        codec::decode(&*self.core.codec, &record.payload.0).map(Some)
+        self.decode_payload(&record.payload).map(Some)
     }
 
-    fn is_alive(&self, key: &Key, value: Option<Value>) -> bool {
-        let Some(value) = value else { return true };
-        match Record::<Encoded>::from_value(value) {
-            Ok(record) => self.may_be_used(key, &record.meta),
-            // A counter, a response, or something that only its own reader can judge.
-            Err(_) => true,
+    pub(super) fn decode_payload<T: DeserializeOwned>(&self, payload: &Encoded) -> Result<T> {
+        match payload {
+            Encoded::Integer(integer) => codec::from_integer(*integer),
+            Encoded::Bytes(bytes) => codec::decode(&*self.core.codec, bytes),
         }
     }
 
-    fn may_be_used(&self, key: &Key, meta: &Meta) -> bool {
-        let is_this_key = meta.digested.as_deref().unwrap_or_default() == key.digested.as_str();
-        let decision = decide(self.core.clock.now(), self.space.stamp.now(), meta);
-        is_this_key && matches!(decision, Decision::Fresh { .. })
+    pub(super) fn is_alive(&self, key: &Key, value: Option<Value>) -> bool {
+        let Some(value) = value else { return false };
+        match Record::<Encoded>::from_value(value.clone()) {
+            Ok(record) => self.may_be_used(key, &record),
+            Err(_) => is_response(&value),
+        }
+    }
+
+    fn may_be_used(&self, key: &Key, record: &Record<Encoded>) -> bool {
+        let decision = decide(self.core.clock.now(), self.space.stamp.now(), &record.meta);
+        record.belongs_to(key.digested.as_str()) && matches!(decision, Decision::Fresh { .. })
     }
 }

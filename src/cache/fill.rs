@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::Cache;
+use super::{Cache, lookup::KeyText};
 use crate::{
     error::{Error, ErrorKind},
     flight::{Head, Lead, Outcome},
@@ -104,7 +104,7 @@ impl Fill {
             drop(gate);
             return Err(self.give_up(NotStored::Refused).await);
         }
-        let slot = self.slot().await;
+        let slot = if P::has_variants() { self.slot().await } else { None };
         let (key, nonce) = match place(&self.key.primary, slot.as_deref(), &mut payload) {
             Place::Primary => (None, stamps::fresh()),
             Place::Variant { key } => (Some(key), stamps::fresh()),
@@ -152,6 +152,12 @@ impl Fill {
         self.lead.end(Outcome::Shared(Arc::new(record).into_value()));
     }
 
+    /// Shares nothing, and says nothing of later answers.
+    pub(crate) fn decline(self, reason: NotStored) {
+        self.report(reason);
+        self.lead.end(Outcome::Alone);
+    }
+
     /// Shares nothing: everybody runs the origin, at once.
     pub(crate) async fn pass(self, reason: NotStored) {
         let core = Arc::clone(&self.cache.core);
@@ -169,8 +175,11 @@ impl Fill {
     async fn forget(&self) {
         let core = &self.cache.core;
         let gate = core.flights.gate(self.lead.key()).await;
-        if let Err(error) = core.backend.delete(&self.key.primary).await {
-            core.reporter.failed("delete", &error);
+        // What came after a purge is not this fill's to remove.
+        if !self.lead.is_void() {
+            if let Err(error) = core.backend.delete(&self.key.primary).await {
+                core.reporter.failed("delete", &error);
+            }
         }
         drop(gate);
     }
@@ -185,7 +194,7 @@ impl Fill {
         };
         let record = Record::from_value(value).ok()?;
         let alive = record.meta.namespace == self.namespace || record.meta.namespace == 0;
-        (alive && record.meta.digested == self.key.digested).then_some(record)
+        (alive && record.belongs_to(self.key.digested())).then_some(record)
     }
 
     fn record<P: Payload>(&self, payload: P, lifetime: Lifetime, nonce: u64) -> Record<P> {

@@ -157,7 +157,7 @@ impl Cache {
             self.core.reporter.failed("decode", &error);
             MissReason::Unreadable
         })?;
-        if record.meta.digested.as_deref().unwrap_or_default() != key.digested() {
+        if !record.belongs_to(key.digested()) {
             return Err(MissReason::Collision);
         }
         Ok(record)

@@ -7,6 +7,7 @@ mod entry;
 mod fill;
 mod lookup;
 mod markers;
+mod store;
 mod turn;
 
 use std::{

@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, time};
 use super::{
     Cache,
     fill::{Fill, OwnedKey},
-    lookup::{Found, Missed},
+    lookup::{Found, KeyText, Missed},
 };
 use crate::{
     flight::{Follower, Head, Lead, News, Outcome, Role},
@@ -42,9 +42,9 @@ pub(crate) trait Question: Sync {
 /// What a caller does next.
 pub(crate) enum Turn<P> {
     /// Use this entry.
-    Hit(Found<P>),
+    Hit(Found<P>, OwnedKey),
     /// Use the answer of somebody else's run, which may not even be stored.
-    Shared(Arc<Record<P>>),
+    Shared(Arc<Record<P>>, OwnedKey),
     /// Run the origin.
     Run(Fill),
     /// Wait: only [`Cache::begin`] says so, which does not.
@@ -52,34 +52,50 @@ pub(crate) enum Turn<P> {
 }
 
 impl Cache {
+    /// Takes a place in the flight of a key. `moved` is where to wait if the answer of another flight said so.
+    fn join<Q: Question>(
+        &self,
+        key: &OwnedKey,
+        question: &Q,
+        missed: &Missed<Q::Payload>,
+        moved: Option<u64>,
+    ) -> Joined {
+        let known = missed.primary.as_ref().map(|record| &record.payload);
+        let id = moved.filter(|_| known.is_none()).unwrap_or_else(|| question.id(known));
+        if self.core.markers.is_set(self.core.marker(&key.primary, id), self.core.clock.now()) {
+            return Joined::Alone(id);
+        }
+        match self.core.flights.join(&key.primary, id) {
+            Role::Follower(follower) => Joined::Waits(follower),
+            Role::Leader(lead) => Joined::Leads(lead),
+        }
+    }
+
     /// The next step of a caller that found nothing, without waiting.
     pub(crate) fn begin<Q: Question>(
         &self,
         key: OwnedKey,
         question: &Q,
         missed: &Missed<Q::Payload>,
-        moved: Option<u64>,
     ) -> Turn<Q::Payload> {
-        let reason = missed.reason;
-        let known = missed.primary.as_ref().map(|record| &record.payload);
-        let id = moved.filter(|_| known.is_none()).unwrap_or_else(|| question.id(known));
-        if self.core.markers.is_set(self.core.marker(&key.primary, id), self.core.clock.now()) {
-            return Turn::Run(self.alone(key, reason, id));
-        }
-        match self.core.flights.join(&key.primary, id) {
-            Role::Follower(follower) => Turn::Wait(follower, key),
-            Role::Leader(lead) => {
-                // Between the look and this, somebody may have stored it and be gone.
-                if self.core.stores.load(Ordering::Acquire) != missed.stores {
+        match self.join(&key, question, missed, None) {
+            Joined::Alone(id) => Turn::Run(self.alone(key, missed.reason, id)),
+            Joined::Waits(follower) => Turn::Wait(follower, key),
+            Joined::Leads(lead) => {
+                if self.has_stored_since(missed) {
                     if let Some(Ok(found)) = self.look_now(&key, question) {
                         lead.end(Outcome::LookUp);
-                        self.core.reporter.tell(&Event::Hit { key: &key.primary });
-                        return Turn::Hit(found);
+                        return Turn::Hit(found, key);
                     }
                 }
-                Turn::Run(Fill::begin(self, key, lead, reason))
+                Turn::Run(Fill::begin(self, key, lead, missed.reason))
             }
         }
+    }
+
+    /// Whether somebody may have stored the entry between the look and now, and be gone.
+    fn has_stored_since<P>(&self, missed: &Missed<P>) -> bool {
+        self.core.stores.load(Ordering::Acquire) != missed.stores
     }
 
     /// A run that nobody waits for, and that may store.
@@ -98,7 +114,6 @@ impl Cache {
         mut waiting: Option<Follower>,
     ) -> Turn<Q::Payload> {
         let mut patience = Patience::new(self.core.wait);
-        let mut key = key;
         // Where to wait, once the answer of a flight turned out to be for others.
         let mut moved = None;
         loop {
@@ -106,31 +121,42 @@ impl Cache {
                 Some(follower) => follower,
                 None => {
                     let missed = match self.look(&key, question).await {
-                        Ok(found) => {
-                            self.core.reporter.tell(&Event::Hit { key: &key.primary });
-                            return Turn::Hit(found);
-                        }
+                        Ok(found) => return Turn::Hit(found, key),
                         Err(missed) => missed,
                     };
-                    match self.begin(key, question, &missed, moved) {
-                        Turn::Wait(follower, owned) => {
-                            key = owned;
-                            follower
-                        }
-                        other => return other,
+                    match self.join(&key, question, &missed, moved) {
+                        Joined::Waits(follower) => follower,
+                        Joined::Alone(id) => return Turn::Run(self.alone(key, missed.reason, id)),
+                        Joined::Leads(lead) => return self.lead(key, question, lead, &missed).await,
                     }
                 }
             };
             match self.wait(&key, follower, question, &mut patience).await {
                 Waited::Shared(record) => {
                     self.core.reporter.tell(&Event::Shared { key: &key.primary });
-                    return Turn::Shared(record);
+                    return Turn::Shared(record, key);
                 }
                 Waited::Lead(lead) => return Turn::Run(Fill::begin(self, key, lead, MissReason::NotShared)),
                 Waited::Alone(reason, id) => return Turn::Run(self.alone(key, reason, id)),
                 Waited::LookUp(id) => moved = id.or(moved),
             }
         }
+    }
+
+    async fn lead<Q: Question>(
+        &self,
+        key: OwnedKey,
+        question: &Q,
+        lead: Lead,
+        missed: &Missed<Q::Payload>,
+    ) -> Turn<Q::Payload> {
+        if self.has_stored_since(missed) {
+            if let Ok(found) = self.look(&key, question).await {
+                lead.end(Outcome::LookUp);
+                return Turn::Hit(found, key);
+            }
+        }
+        Turn::Run(Fill::begin(self, key, lead, missed.reason))
     }
 
     async fn wait<Q: Question>(
@@ -157,9 +183,8 @@ impl Cache {
                 News::Ended(Outcome::Alone) => return Waited::Alone(MissReason::NotShared, id),
                 News::Ended(Outcome::Shared(value)) => {
                     return match Record::from_value(value) {
-                        // The bytes of what selects are compared, whatever the ids said.
-                        // Two keys with one digest are in one flight.
-                        Ok(record) if record.meta.digested != key.digested => Waited::Alone(MissReason::Collision, id),
+                        // The bytes are compared, whatever ids and digests said: two keys may be in one flight.
+                        Ok(record) if !record.belongs_to(key.digested()) => Waited::Alone(MissReason::Collision, id),
                         Ok(record) if question.is_answered_by(&record.payload) => Waited::Shared(record),
                         Ok(record) => Waited::LookUp(Some(question.id(Some(&record.payload)))),
                         Err(_) => Waited::Alone(MissReason::NotShared, id),
@@ -168,6 +193,14 @@ impl Cache {
             }
         }
     }
+}
+
+/// What a caller has become.
+enum Joined {
+    Waits(Follower),
+    Leads(Lead),
+    /// The key is not worth waiting for.
+    Alone(u64),
 }
 
 enum Waited<P> {

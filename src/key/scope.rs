@@ -1,7 +1,7 @@
 use crate::key::{HashMethod, Key, MAX_TEXT};
 
 /// Before a key that looks like the start of a child scope.
-pub(super) const NO_CHILD: &str = "@0:/";
+pub(super) const NO_CHILD: &str = "@/";
 
 /// The part of a backend that a cache lives in: a prefix that no other scope's keys begin with.
 #[derive(Clone, Debug)]
@@ -83,7 +83,9 @@ mod tests {
             key(&root.child("a/b"), ""),
             key(&root, "a/b"),
             key(&root, "@1:a/b"),
-            key(&root, "@0:/@1:a/b"),
+            key(&root, "@/@1:a/b"),
+            key(&root, "@0:/x"),
+            key(&root.child(""), "x"),
             key(&root.child(""), "b"),
             key(&root.child("a"), "@1:b/"),
         ];

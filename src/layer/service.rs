@@ -111,7 +111,7 @@ where
             Some(Err(missed)) => match plan.on_miss {
                 Some(reason) => self.bypass(Request::from_parts(parts, body), reason),
                 None => {
-                    let turn = self.cache.begin(OwnedKey::from(&key), &ask, &missed, None);
+                    let turn = self.cache.begin(OwnedKey::from(&key), &ask, &missed);
                     self.take(turn, plan, Request::from_parts(parts, body))
                 }
             },
@@ -147,11 +147,12 @@ impl<S> CacheService<S> {
                 ResponseFuture::fill(self.cache.handover(run))
             }
             Turn::Wait(follower, key) => self.wait(key, Some(follower), plan, request),
-            Turn::Hit(found) => {
+            Turn::Hit(found, key) => {
+                self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
                 let (parts, _) = request.into_parts();
                 ResponseFuture::ready(hit(&found, &self.rules, plan.is_head, parts.extensions))
             }
-            Turn::Shared(record) => {
+            Turn::Shared(record, _) => {
                 let (parts, _) = request.into_parts();
                 ResponseFuture::ready(shared(&record.payload, &self.rules, parts.extensions))
             }

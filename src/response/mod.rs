@@ -9,7 +9,7 @@ pub(crate) use self::select::{Asked, Selecting, Selector, varied};
 use crate::{
     error::{Error, ErrorKind, Result},
     fields::members,
-    record::Payload,
+    record::{self, Payload},
 };
 
 /// Bodies up to this size are copied into a buffer of their own: a small slice of a large read buffer, as proxying
@@ -184,7 +184,7 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 impl Payload for StoredResponse {
-    const KIND: u8 = b'r';
+    const KIND: u8 = record::RESPONSE;
     type Head = (u16, Vec<(String, Vec<u8>)>, Selecting);
 
     fn encode(&self) -> (Self::Head, Bytes) {
@@ -205,6 +205,10 @@ impl Payload for StoredResponse {
             headers.append(name, value);
         }
         Ok(Self::with(status, headers, body, selecting, &[]))
+    }
+
+    fn has_variants() -> bool {
+        true
     }
 
     fn weight(&self) -> usize {

@@ -15,10 +15,11 @@ use crate::{
 };
 
 /// What the table and the allocator take for an entry beside its key and its value: slot, index, ghost, slack.
-const OVERHEAD: usize = 190;
+const OVERHEAD: usize = 200;
 
-/// How many integers are kept from eviction.
+/// How many integers are kept from eviction, and what share of the bytes each of them stands for.
 const MAX_PINS: usize = 10_000;
+const BYTES_PER_PIN: usize = 2_048;
 
 /// A key, shared with the sweeper.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -83,8 +84,11 @@ impl Weighter<Key, Entry> for Weigher {
 }
 
 /// Counts the pins that are out; one goes back when its entry is dropped, for whatever reason.
-#[derive(Clone, Default)]
-pub(super) struct Pins(Arc<AtomicUsize>);
+#[derive(Clone)]
+pub(super) struct Pins {
+    out: Arc<AtomicUsize>,
+    bound: usize,
+}
 
 /// Keeps an entry from eviction. Clones are handed out by reads and hold the same pin.
 #[derive(Clone)]
@@ -93,19 +97,23 @@ pub(super) struct Pin(#[expect(dead_code, reason = "held for its drop")] Arc<Pin
 struct PinCount(Pins);
 
 impl Pins {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { out: Arc::default(), bound: MAX_PINS.min(max_bytes / BYTES_PER_PIN) }
+    }
+
     /// A pin, while there are any.
     pub(super) fn pin(&self) -> Option<Pin> {
-        if self.0.fetch_add(1, Ordering::Relaxed) < MAX_PINS {
+        if self.out.fetch_add(1, Ordering::Relaxed) < self.bound {
             return Some(Pin(Arc::new(PinCount(self.clone()))));
         }
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.out.fetch_sub(1, Ordering::Relaxed);
         None
     }
 }
 
 impl Drop for PinCount {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.out.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -128,8 +136,12 @@ impl Lifecycle<Key, Entry> for Recorder {
         entry.pin.is_some()
     }
 
-    fn on_evict(&self, last: &mut Self::RequestState, key: Key, entry: Entry) {
+    // Not called for what is replaced.
+    fn before_evict(&self, _: &mut Self::RequestState, _: &Key, _: &mut Entry) {
         self.evictions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn on_evict(&self, last: &mut Self::RequestState, key: Key, entry: Entry) {
         *last = Some((key, entry));
     }
 }

@@ -132,7 +132,7 @@ impl MemoryBackendBuilder {
         MemoryBackend(Arc::new(Inner {
             // Its keys are not in the weight, so there are few beside the bytes that are allowed.
             sweeper: Sweeper::new(self.max_entries.min(self.max_bytes / 1_024).max(1)),
-            pins: Pins::default(),
+            pins: Pins::new(self.max_bytes),
             floor: (max_bytes / max_entries).clamp(1, largest.max(1)),
             clock: self.clock,
             table,
@@ -210,7 +210,9 @@ impl MemoryBackend {
     fn entry(&self, now: u64, key: &str, value: Value, ttl: Option<Duration>) -> Result<(Key, Entry)> {
         let inner = &*self.0;
         let key = Key::from(key);
-        let pin = value.is_counter().then(|| inner.pins.pin()).flatten();
+        // One that is stored again keeps its pin.
+        let kept = || inner.table.peek(&*key).and_then(|entry| entry.pin);
+        let pin = value.is_counter().then(|| kept().or_else(|| inner.pins.pin())).flatten();
         let bytes = entry::weigh(&key, &value);
         if bytes > inner.largest {
             return Err(Error::message(

@@ -1,0 +1,221 @@
+//! The explicit calls that store: each takes the gate of its key, and the tickets of older fills.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::Cache;
+use crate::{
+    codec,
+    error::{Error, ErrorKind, Result},
+    flight::Gate,
+    key::Key,
+    record::{Encoded, Meta, Record},
+    stamps,
+    ttl::{Ttl, deadline},
+    value::Value,
+};
+
+impl Cache {
+    /// Stores a value, whatever was there.
+    ///
+    /// Fills of this key that are under way are refused: what they read may be older. With
+    /// [`Ttl::DontStore`] the key is deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`Encode`](crate::ErrorKind::Encode), [`TooLarge`](crate::ErrorKind::TooLarge), and what the backend says.
+    ///
+    /// When the value is too large, what was there stays.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped before it was sent has done nothing. One that was sent goes on in the background, on the
+    /// tokio runtime that it began on, so that no later purge is overtaken by it.
+    pub async fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T, ttl: impl Into<Ttl>) -> Result<()> {
+        let key = self.key(key)?;
+        let lifetime = ttl.into().or(self.core.ttl).lifetime();
+        let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
+        let primary = Arc::from(key.backend.as_str());
+        let gate = self.purge(&primary).await;
+        match (value, lifetime) {
+            (Some(value), Some(lifetime)) => self.set_and_open(primary, value, lifetime, gate).await,
+            _ => self.core.backend.delete(&primary).await.map(drop),
+        }
+    }
+
+    /// Stores under a gate. What was sent to a server cannot be called back, so a caller that goes away does not open
+    /// the gate before the answer is there.
+    async fn set_and_open(
+        &self,
+        primary: Arc<str>,
+        value: Value,
+        lifetime: Option<Duration>,
+        gate: Gate,
+    ) -> Result<()> {
+        let core = Arc::clone(&self.core);
+        core.stores.fetch_add(1, Ordering::Release);
+        let at_once = core.backend.set(&primary, value.clone(), lifetime).into_ready().ok();
+        match at_once {
+            Some(stored) => stored,
+            // It was not polled, so nothing was sent: begun anew as a future that can be handed over.
+            None => {
+                let this = self.clone();
+                self.handover(async move {
+                    let stored = this.core.backend.set(&primary, value, lifetime).await;
+                    drop(gate);
+                    stored
+                })
+                .await
+            }
+        }
+    }
+
+    /// Stores a value if there is none; says whether it did.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend, Ttl};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// assert!(cache.add("lock", &1, Ttl::Default).await?);
+    /// assert!(!cache.add("lock", &2, Ttl::Default).await?);
+    /// assert_eq!(cache.get::<i32>("lock").await?, Some(1));
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Cache::set).
+    pub async fn add<T: Serialize + ?Sized>(&self, key: &str, value: &T, ttl: impl Into<Ttl>) -> Result<bool> {
+        let key = self.key(key)?;
+        let primary: Arc<str> = Arc::from(key.backend.as_str());
+        let lifetime = ttl.into().or(self.core.ttl).lifetime();
+        let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
+        let gate = self.core.flights.gate(&primary).await;
+        let there = self.core.backend.get(&primary).await?;
+        let is_there = there.is_some();
+        if self.is_alive(&key, there) {
+            return Ok(false);
+        }
+        // What the backend still has and the cache would not serve is not there.
+        if is_there {
+            self.core.backend.delete(&primary).await?;
+        }
+        let (Some(value), Some(lifetime)) = (value, lifetime) else { return Ok(true) };
+        let this = self.clone();
+        let add = async move {
+            let added = this.core.backend.add(&primary, value, lifetime).await;
+            if let Ok(true) = added {
+                this.core.stores.fetch_add(1, Ordering::Release);
+                gate.void();
+            }
+            added
+        };
+        self.handover(add).await
+    }
+
+    /// Stores many values under one lifetime.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Cache::set); some of the values may then have been stored.
+    pub async fn set_many<T: Serialize>(
+        &self,
+        entries: impl IntoIterator<Item = (impl AsRef<str>, T)>,
+        ttl: impl Into<Ttl>,
+    ) -> Result<()> {
+        let ttl = ttl.into().or(self.core.ttl);
+        let entries: Vec<_> = entries.into_iter().collect();
+        let keys = self.keys(entries.iter().map(|(key, _)| key))?;
+        let Some(lifetime) = ttl.lifetime() else {
+            return self.delete_keys(&keys).await.map(drop);
+        };
+        let mut values = Vec::with_capacity(keys.len());
+        for (key, (_, value)) in keys.iter().zip(&entries) {
+            values.push((key.backend.as_str(), self.value(key, value, lifetime)?));
+        }
+        let gates = self.purge_many(&keys).await;
+        self.core.stores.fetch_add(1, Ordering::Release);
+        let values: Vec<(String, Value)> = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let this = self.clone();
+        let set = async move {
+            let values: Vec<(&str, Value)> = values.iter().map(|(key, value)| (&**key, value.clone())).collect();
+            let stored = this.core.backend.set_many(&values, lifetime).await;
+            drop(gates);
+            stored
+        };
+        self.handover(set).await
+    }
+
+    /// Adds to an integer, atomically, and returns the sum; `by` may be negative.
+    ///
+    /// What is absent counts as 0 and then lives until it is deleted; an entry that is there keeps its lifetime.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use axum_caching::{Cache, MemoryBackend, Ttl};
+    /// # let cache = Cache::new(MemoryBackend::default());
+    /// assert_eq!(cache.increment("visits", 2).await?, 2);
+    /// assert_eq!(cache.increment("visits", 1).await?, 3);
+    /// assert_eq!(cache.get::<u32>("visits").await?, Some(3));
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NotAnInteger`](crate::ErrorKind::NotAnInteger) if the entry is something else, or the sum does not fit.
+    #[doc(alias = "inc")]
+    pub async fn increment(&self, key: &str, by: i64) -> Result<i64> {
+        let key = self.key(key)?;
+        let _gate = self.purge(&Arc::from(key.backend.as_str())).await;
+        self.core.backend.increment(key.backend.as_str(), by).await
+    }
+
+    /// Subtracts from an integer, as [`increment`](Cache::increment) adds to it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # use axum_caching::{Cache, MemoryBackend, Ttl};
+    /// # let cache = Cache::new(MemoryBackend::default());
+    /// cache.set("left", &10, Ttl::Default).await?;
+    /// assert_eq!(cache.decrement("left", 1).await?, 9);
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`increment`](Cache::increment).
+    #[doc(alias = "dec")]
+    pub async fn decrement(&self, key: &str, by: i64) -> Result<i64> {
+        let Some(by) = by.checked_neg() else {
+            return Err(Error::message(ErrorKind::NotAnInteger, "-2^63 cannot be subtracted"));
+        };
+        self.increment(key, by).await
+    }
+
+    fn value<T: Serialize + ?Sized>(&self, key: &Key, value: &T, lifetime: Option<Duration>) -> Result<Value> {
+        if let Some(integer) = codec::to_integer(value) {
+            return Ok(Value::integer(integer));
+        }
+        let bytes = codec::encode(&*self.core.codec, value)?;
+        let now = self.core.clock.now();
+        let until = deadline(now, lifetime);
+        let digested = key.digested.as_str();
+        let meta = Meta {
+            created: now,
+            fresh_until: until,
+            stale_until: until,
+            error_until: until,
+            nonce: stamps::fresh(),
+            took: 0,
+            digested: (!digested.is_empty()).then(|| digested.into()),
+            namespace: self.space.stamp.now(),
+        };
+        Ok(Arc::new(Record { meta, payload: Encoded::Bytes(Bytes::from(bytes)) }).into_value())
+    }
+}

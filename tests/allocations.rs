@@ -1,4 +1,5 @@
 //! What entries and hits allocate: the weight of an entry is the memory it takes, and a hit allocates little.
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the numbers are worth reading, with `--nocapture`")]
 

@@ -1,4 +1,5 @@
 //! The contract of backends, on ours and on one as somebody else would write it.
+#![cfg(feature = "memory")]
 
 mod bytewise;
 

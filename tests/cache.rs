@@ -1,4 +1,5 @@
 //! The explicit calls of `Cache`: one meaning on every backend.
+#![cfg(feature = "memory")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytewise;

@@ -1,4 +1,5 @@
 //! Bytes that are nothing, and a backend that is down.
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytewise;

@@ -1,4 +1,5 @@
 //! Prefixes, scopes and long keys.
+#![cfg(feature = "memory")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytewise;

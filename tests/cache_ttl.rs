@@ -1,4 +1,5 @@
 //! How long entries live.
+#![cfg(feature = "memory")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytewise;

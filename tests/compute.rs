@@ -1,4 +1,5 @@
 //! Computed values: who runs, who waits, and what becomes of those who wait.
+#![cfg(feature = "memory")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytewise;

@@ -1,4 +1,5 @@
 //! Computed values: what a caller may be, and how long it waits.
+#![cfg(feature = "memory")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytewise;

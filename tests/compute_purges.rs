@@ -1,4 +1,5 @@
 //! A purge wins: what was read before it is neither stored nor handed to who comes after it.
+#![cfg(feature = "memory")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytewise;

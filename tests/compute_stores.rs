@@ -1,4 +1,5 @@
 //! A purge wins over a store that is under way, on a backend whose answers have to be waited for.
+#![cfg(feature = "memory")]
 
 mod bytewise;
 

@@ -1,4 +1,5 @@
 //! Bodies on their way through the cache: streamed, endless, broken, too large, announced wrongly.
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of a test are tests")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! Bodies that are larger than what is kept, or that never end.
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of a test are tests")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! Keys with one digest, and texts that could be taken for each other: never somebody else's page.
+#![cfg(all(feature = "memory", feature = "axum"))]
 
 mod support;
 

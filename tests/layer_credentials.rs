@@ -1,4 +1,5 @@
 //! Requests that say who sends them: `Authorization` and `Cookie`.
+#![cfg(all(feature = "memory", feature = "axum"))]
 
 mod support;
 

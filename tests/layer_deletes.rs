@@ -1,4 +1,5 @@
 //! Deleting stored responses by what a client would ask for.
+#![cfg(all(feature = "memory", feature = "axum"))]
 
 mod support;
 

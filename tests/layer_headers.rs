@@ -1,4 +1,5 @@
 //! What is on the wire: the fields of a hit and of a miss, as they are written.
+#![cfg(all(feature = "memory", feature = "axum"))]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Keys: what shares an entry, what does not, and how an entry is named to be deleted.
-
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails where a helper of it panics")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! How long responses live: which of the words about it wins, to the millisecond.
+#![cfg(all(feature = "memory", feature = "axum"))]
 
 mod support;
 

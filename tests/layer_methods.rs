@@ -1,5 +1,5 @@
 //! POST and its like, with the body of the request in the key.
-
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails where a helper of it panics")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! Every place a layer can be put, and the layers of tower-http on either side of it.
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of a test are tests")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! The predicates of a layer, and what its clones share.
+#![cfg(all(feature = "memory", feature = "axum"))]
 
 mod support;
 

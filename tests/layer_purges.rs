@@ -1,4 +1,5 @@
 //! A purge that was acknowledged is never undone by an older fill: the rules of the protocol that hold in one process.
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of a test are tests")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! Which responses are kept: the rows about responses in the table of safe defaults, and what changes each.
+#![cfg(all(feature = "memory", feature = "axum"))]
 
 mod support;
 

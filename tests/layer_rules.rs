@@ -1,4 +1,5 @@
 //! Which requests touch the cache: the rows about requests in the table of safe defaults, and what changes each.
+#![cfg(all(feature = "memory", feature = "axum"))]
 
 mod support;
 

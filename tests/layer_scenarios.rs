@@ -1,5 +1,5 @@
 //! Longer stories: what went wrong elsewhere, told from end to end.
-
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails where a helper of it panics")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! Variants: what `Vary` and `vary_by` select, and what selects nothing.
+#![cfg(all(feature = "memory", feature = "axum"))]
 
 mod support;
 

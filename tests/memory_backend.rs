@@ -1,4 +1,5 @@
 //! The backend in memory: its bounds, what it evicts, and what it gives back.
+#![cfg(feature = "memory")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{sync::Arc, time::Duration};

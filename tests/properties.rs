@@ -1,5 +1,5 @@
 //! Laws that hold for whatever a client or a handler writes.
-
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails where a helper of it panics")]
 
 mod support;

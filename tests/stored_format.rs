@@ -1,4 +1,5 @@
 //! Version 1 of the stored bytes: what is written today, the next version has to read, or to take for a miss.
+#![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytewise;

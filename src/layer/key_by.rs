@@ -55,10 +55,11 @@ fn as_written<'a>(parts: &'a request::Parts, uri: &Uri) -> Cow<'a, request::Part
 
 /// Whether something has given the handler another target than the client's, and not only stripped a prefix.
 fn is_rewritten(parts: &request::Parts, original: &Uri) -> bool {
-    if std::ptr::eq(original, &raw const parts.uri) {
+    let (path, written) = (parts.uri.path(), original.path());
+    // Mostly a copy of the same text.
+    if std::ptr::eq(path, written) && parts.uri.query() == original.query() {
         return false;
     }
-    let (path, written) = (parts.uri.path(), original.path());
     let is_stripped = written.ends_with(path) || path == "/" && is_nested(&parts.extensions);
     !is_stripped || parts.uri.query() != original.query()
 }

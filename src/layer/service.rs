@@ -5,11 +5,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, HeaderValue, Request, Response, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
+    age,
     body::CacheBody,
     future::{Answer, ResponseFuture},
     key_by::target,
@@ -277,15 +278,24 @@ fn hit<B: Body>(
     let mut response = rebuild(stored, rules, if is_head { Bytes::new() } else { stored.body().clone() });
     let headers = response.headers_mut();
     if rules.age_header {
-        headers.insert(header::AGE, super::age::value(found.age / 1_000));
+        put(headers, &header::AGE, age::value(found.age / 1_000));
     }
     if let Some(name) = &rules.hit_header {
-        headers.insert(name, HeaderValue::from_static("True"));
+        put(headers, name, HeaderValue::from_static("True"));
     }
     if let Some(cache) = &rules.cache_status {
         CacheStatus::Hit.append_to(headers, cache, found.left);
     }
     with_status(response, CacheStatus::Hit, extensions)
+}
+
+/// Fills a slot, or makes one in what another layer has stored.
+fn put(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
+    match headers.get_mut(name) {
+        Some(slot) => *slot = value,
+        // A map that is full cannot tell; that is no reason to fail.
+        None => drop(headers.try_insert(name, value)),
+    }
 }
 
 fn shared<B: Body>(stored: &StoredResponse, rules: &Rules, extensions: Extensions) -> Response<CacheBody<B>> {

@@ -103,6 +103,6 @@ impl CacheStatus {
         if let (Self::Hit, Some(left)) = (self, left) {
             let _ = write!(text, "; ttl={}", left / 1_000);
         }
-        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
+        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
     }
 }

@@ -79,12 +79,15 @@ impl<'a> Asked<'a> {
     /// What a proxy says of the host belongs to it: handlers believe it, and a client may be the one who says it.
     #[inline]
     fn host(&self) -> Option<Cow<'a, [u8]>> {
-        let host = match self.uri.authority() {
-            Some(authority) => Some(authority.as_str().as_bytes()),
-            None => self.headers.get(header::HOST).map(HeaderValue::as_bytes),
-        };
-        if self.headers.contains_key(X_FORWARDED_HOST) || self.headers.contains_key(header::FORWARDED) {
-            return Some(Cow::Owned(self.forwarded_host(host)));
+        let mut host = self.uri.authority().map(|authority| authority.as_str().as_bytes());
+        let has_authority = host.is_some();
+        // One pass costs less than looking three names up.
+        for (name, value) in self.headers {
+            match name.as_str() {
+                "host" if !has_authority => host = Some(value.as_bytes()),
+                "forwarded" | "x-forwarded-host" => return Some(Cow::Owned(self.forwarded_host())),
+                _ => {}
+            }
         }
         let host = host?;
         if host.iter().any(u8::is_ascii_uppercase) {
@@ -94,8 +97,12 @@ impl<'a> Asked<'a> {
     }
 
     #[cold]
-    fn forwarded_host(&self, host: Option<&[u8]>) -> Vec<u8> {
-        let mut all = host.unwrap_or(b"-").to_ascii_lowercase();
+    fn forwarded_host(&self) -> Vec<u8> {
+        let own = match self.uri.authority() {
+            Some(authority) => Some(authority.as_str().as_bytes()),
+            None => self.headers.get(header::HOST).map(HeaderValue::as_bytes),
+        };
+        let mut all = own.unwrap_or(b"-").to_ascii_lowercase();
         for line in self.lines(&X_FORWARDED_HOST) {
             all.extend_from_slice(b"\nx:");
             all.extend_from_slice(line);

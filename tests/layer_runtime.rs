@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::sync::LazyLock;
+use std::{future::Future, sync::LazyLock};
 
 use axum::response::IntoResponse;
 use axum_caching::{Cache, CacheLayer, CacheStatus};
@@ -85,5 +85,55 @@ fn one_static_cache_serves_one_runtime_after_another() {
                 assert_eq!(body(caller.await.unwrap().unwrap()).await, "at last");
             }
         });
+    }
+}
+
+/// Polls a future so many times, and drops it.
+async fn poll_times<F: Future>(future: F, times: usize) -> bool {
+    let mut future = std::pin::pin!(future);
+    for _ in 0..times {
+        if poll_once(future.as_mut()).await.is_some() {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_client_may_go_away_at_any_await_and_the_next_one_is_answered() {
+    for behind_a_network in [false, true] {
+        let mut times = 0;
+        loop {
+            let cache = if behind_a_network { Cache::new(support::later::Later::default()) } else { cache().0 };
+            let runs = support::Runs::default();
+            let counted = runs.clone();
+            let app = layer(&cache).layer(tower::service_fn(move |_: http::Request<axum::body::Body>| {
+                let run = counted.next();
+                async move {
+                    settle_a_little().await;
+                    Ok::<_, std::convert::Infallible>(format!("run {run}").into_response())
+                }
+            }));
+
+            let leader = poll_times(app.clone().oneshot(get("/")), times).await;
+            let follower = poll_times(app.clone().oneshot(get("/")), times).await;
+            let last = app.oneshot(get("/")).await.unwrap();
+
+            assert_eq!(body(last).await, "run 1", "after {times} polls");
+            assert!(cache.close().await);
+            assert_eq!(runs.count(), 1, "after {times} polls");
+            if leader && follower {
+                break;
+            }
+            times += 1;
+        }
+        assert!(times > 3, "there is something to wait for");
+    }
+}
+
+async fn settle_a_little() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
     }
 }

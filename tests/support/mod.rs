@@ -8,6 +8,7 @@
 )]
 
 pub mod held;
+pub mod later;
 
 use std::{
     sync::{

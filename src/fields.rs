@@ -103,13 +103,21 @@ fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     is_it.then(|| pair[at + 1..].trim_ascii())
 }
 
-/// The hosts that `Forwarded` names (RFC 7239 §5.3). Its other parameters are of the connection, not of the page.
-pub(crate) fn forwarded_hosts<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
-    let parameters = lines.flat_map(members).flat_map(|member| member.split(|byte| *byte == b';'));
-    parameters.map(<[u8]>::trim_ascii).filter_map(|parameter| {
-        let (name, value) = parameter.split_at_checked(5)?;
-        name.eq_ignore_ascii_case(b"host=").then_some(value)
+/// What `Forwarded` says of the host and the scheme (RFC 7239 §5.3, §5.4). Its other parameters are of the connection.
+///
+/// Read as loosely as the loosest handler: a line with a quote in it, which some take for a string and some do not, is
+/// taken whole.
+pub(crate) fn forwarded<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
+    lines.flat_map(|line| {
+        let is_quoted = line.contains(&b'"');
+        let pairs = line.split(move |byte| !is_quoted && matches!(byte, b',' | b';')).map(<[u8]>::trim_ascii);
+        pairs.filter(move |pair| is_quoted || names_host_or_scheme(pair))
     })
+}
+
+fn names_host_or_scheme(pair: &[u8]) -> bool {
+    let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+    name.eq_ignore_ascii_case(b"host") || name.eq_ignore_ascii_case(b"proto")
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub enum BypassReason {
     Conditional,
     /// The request says `Cache-Control: no-store`, and no stored response answers it.
     NoStore,
-    /// A layer of the same cache is already filling an entry with this response.
+    /// A layer of the same cache further out let it pass for what it carries. A scope of its own would cache it.
     Nested,
 }
 
@@ -161,7 +161,7 @@ impl MissReason {
 pub enum NotStored {
     /// The lifetime is nothing: `Ttl::DontStore`, `CachePolicy::no_store`, `max-age=0`, an `Expires` in the past.
     NoLifetime,
-    /// `Cache-Control: no-store`, in the response or the request.
+    /// `Cache-Control: no-store`.
     NoStore,
     /// `Cache-Control: private`.
     Private,

@@ -89,15 +89,16 @@ pub(crate) struct Record<P> {
 
 impl<P: Payload> Record<P> {
     pub(crate) fn into_value(self: Arc<Self>) -> Value {
-        match self.payload.as_integer() {
+        // A plain integer has no room for the text behind a digest.
+        match self.payload.as_integer().filter(|_| self.meta.digested.is_none()) {
             Some(integer) => Value::integer(integer),
             None => Value::live(self),
         }
     }
 
-    /// Whether the key of this text is the one that it was stored under. A plain integer has no room to say so.
+    /// Whether the key of this text is the one that it was stored under.
     pub(crate) fn belongs_to(&self, digested: &str) -> bool {
-        self.payload.as_integer().is_some() || self.meta.digested.as_deref().unwrap_or_default() == digested
+        self.meta.digested.as_deref().unwrap_or_default() == digested
     }
 
     /// The record in a value: the live object itself, or what its bytes say.

@@ -33,6 +33,9 @@ use crate::{
 /// - What a backend cannot do is [`ErrorKind::Unsupported`].
 /// - Keys are any UTF-8 text up to about 600 bytes.
 ///
+/// - A future that is not ready when it is made has done nothing before it is polled.
+/// - Time-outs are the backend's own; calls that hang hold up those who make them.
+///
 /// A backend must not call the [`Cache`](crate::Cache) that uses it.
 ///
 /// # Examples

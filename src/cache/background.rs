@@ -13,6 +13,9 @@ use std::{
 
 use tokio::{runtime::Handle, sync::Notify, time::timeout};
 
+/// So many runs may go on without their callers: those who connect and leave cannot pile them up.
+const MAX_TASKS: usize = 1_000;
+
 /// Counts what runs in the background, so that [`Cache::close`](super::Cache::close) can wait for it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Background(Arc<Running>);
@@ -47,6 +50,11 @@ impl Background {
         });
     }
 
+    /// Whether so much runs already that a run that nobody waits for is given up.
+    fn is_full(&self) -> bool {
+        self.0.tasks.load(Ordering::Relaxed) >= MAX_TASKS
+    }
+
     /// Waits until nothing runs.
     pub(crate) async fn idle(&self) {
         loop {
@@ -74,10 +82,10 @@ impl Drop for Task {
 pub(crate) struct Handover<T> {
     future: Option<Fill<T>>,
     /// What a drop does; made where `T` is known to be fit for it, so that this type has no bounds.
-    detach: fn(Fill<T>, &Background, &Handle, Duration),
+    detach: fn(Fill<T>, &Background, &Handle, Option<Duration>),
     runtime: Option<Handle>,
     background: Background,
-    limit: Duration,
+    limit: Option<Duration>,
     #[cfg(feature = "tracing")]
     span: tracing::Span,
 }
@@ -87,7 +95,7 @@ type Fill<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 impl<T> Handover<T> {
     pub(crate) fn new(
         background: &Background,
-        limit: Duration,
+        limit: Option<Duration>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Self
     where
@@ -95,7 +103,7 @@ impl<T> Handover<T> {
     {
         Self {
             future: Some(Box::pin(future)),
-            detach: |future, background, runtime, limit| background.spawn(runtime, Some(limit), future),
+            detach: |future, background, runtime, limit| background.spawn(runtime, limit, future),
             runtime: Handle::try_current().ok(),
             background: background.clone(),
             limit,
@@ -124,6 +132,10 @@ impl<T> Future for Handover<T> {
 impl<T> Drop for Handover<T> {
     fn drop(&mut self) {
         let (Some(future), Some(runtime)) = (self.future.take(), &self.runtime) else { return };
+        // A run may be given up, a store may not.
+        if self.limit.is_some() && self.background.is_full() {
+            return;
+        }
         // `spawn` takes the span that is current.
         #[cfg(feature = "tracing")]
         let _span = self.span.enter();

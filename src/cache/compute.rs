@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::Future, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Cache, Fill, Lifetime, OwnedKey, Place, Question, Turn};
+use super::{Cache, Fill, Lifetime, OwnedKey, Place, Question, Turn, turn::Patience};
 use crate::{
     codec,
     flight::Head,
@@ -154,15 +154,17 @@ impl Cache {
     }
 
     async fn keep<T: Serialize>(&self, fill: Fill, value: &T, ttl: Ttl) {
-        let payload = match codec::to_integer(value) {
+        let payload = match codec::to_integer(value).filter(|_| fill.key.digested.is_none()) {
             Some(integer) => Ok(Encoded::Integer(integer)),
             None => codec::encode(&*self.core.codec, value).map(|bytes| Encoded::Bytes(bytes.into())),
         };
         match (payload, ttl.or(self.core.ttl).lifetime()) {
             (Ok(payload), Some(fresh)) => {
                 let lifetime = Lifetime { now: self.core.clock.now(), age: Duration::ZERO, fresh };
-                // A store that has been sent is seen through, also if the caller goes away meanwhile.
-                let _ = self.handover(fill.store(payload, lifetime, |_, _, _| Place::Primary)).await;
+                // A store that has been sent is seen through, also if the caller goes away meanwhile. The caller does
+                // not wait for a backend that hangs.
+                let storing = self.seen_through(fill.store(payload, lifetime, |_, _, _| Place::Primary));
+                let _ = Patience::new(self.core.wait).bound(storing).await;
             }
             (Ok(_), None) => fill.decline(NotStored::NoLifetime),
             (Err(error), _) => {

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::Cache;
 use crate::{
     codec,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     flight::Gate,
     freshness::{Decision, decide},
     key::Key,
@@ -73,6 +73,10 @@ impl Cache {
         let keys = self.keys(keys)?;
         let names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
         let values = self.core.backend.get_many(&names).await?;
+        if values.len() != names.len() {
+            let message = format!("{} values for {} keys", values.len(), names.len());
+            return Err(Error::message(ErrorKind::Protocol, message));
+        }
         keys.iter().zip(values).map(|(key, value)| self.decode_entry(key, value)).collect()
     }
 

@@ -218,7 +218,16 @@ impl Cache {
     }
 
     pub(crate) fn handover<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Handover<T> {
-        Handover::new(&self.core.background, self.core.fill_timeout, future)
+        Handover::new(&self.core.background, Some(self.core.fill_timeout), future)
+    }
+
+    /// Something that was sent to the backend: if its caller goes away it is waited for all the same, however long it
+    /// takes, so that the gate it holds is not opened before the answer is there.
+    pub(crate) fn seen_through<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Handover<T> {
+        Handover::new(&self.core.background, None, future)
     }
 
     /// The key of a text that the user chose.

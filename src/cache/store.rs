@@ -13,7 +13,7 @@ use crate::{
     codec,
     error::{Error, ErrorKind, Result},
     flight::Gate,
-    key::Key,
+    key::{Key, MAX_KEY},
     record::{Encoded, Meta, Record},
     stamps,
     ttl::{Ttl, deadline},
@@ -61,13 +61,17 @@ impl Cache {
         core.stores.fetch_add(1, Ordering::Release);
         let at_once = core.backend.set(&primary, value.clone(), lifetime).into_ready().ok();
         match at_once {
-            Some(stored) => stored,
+            Some(stored) => {
+                // Fills that began while it was stored may have read what was before.
+                gate.void();
+                stored
+            }
             // It was not polled, so nothing was sent: begun anew as a future that can be handed over.
             None => {
                 let this = self.clone();
-                self.handover(async move {
+                self.seen_through(async move {
                     let stored = this.core.backend.set(&primary, value, lifetime).await;
-                    drop(gate);
+                    gate.void();
                     stored
                 })
                 .await
@@ -106,7 +110,7 @@ impl Cache {
         if is_there {
             self.core.backend.delete(&primary).await?;
         }
-        let (Some(value), Some(lifetime)) = (value, lifetime) else { return Ok(true) };
+        let (Some(value), Some(lifetime)) = (value, lifetime) else { return Ok(false) };
         let this = self.clone();
         let add = async move {
             let added = this.core.backend.add(&primary, value, lifetime).await;
@@ -116,7 +120,7 @@ impl Cache {
             }
             added
         };
-        self.handover(add).await
+        self.seen_through(add).await
     }
 
     /// Stores many values under one lifetime.
@@ -146,10 +150,10 @@ impl Cache {
         let set = async move {
             let values: Vec<(&str, Value)> = values.iter().map(|(key, value)| (&**key, value.clone())).collect();
             let stored = this.core.backend.set_many(&values, lifetime).await;
-            drop(gates);
+            gates.iter().for_each(Gate::void);
             stored
         };
-        self.handover(set).await
+        self.seen_through(set).await
     }
 
     /// Adds to an integer, atomically, and returns the sum; `by` may be negative.
@@ -172,8 +176,18 @@ impl Cache {
     #[doc(alias = "inc")]
     pub async fn increment(&self, key: &str, by: i64) -> Result<i64> {
         let key = self.key(key)?;
-        let _gate = self.purge(&Arc::from(key.backend.as_str())).await;
-        self.core.backend.increment(key.backend.as_str(), by).await
+        if !key.digested.as_str().is_empty() {
+            return Err(Error::message(ErrorKind::Key, format!("the key of a counter has {MAX_KEY} bytes at most")));
+        }
+        let primary = Arc::from(key.backend.as_str());
+        let gate = self.purge(&primary).await;
+        let this = self.clone();
+        let add = async move {
+            let sum = this.core.backend.increment(&primary, by).await;
+            gate.void();
+            sum
+        };
+        self.seen_through(add).await
     }
 
     /// Subtracts from an integer, as [`increment`](Cache::increment) adds to it.
@@ -199,7 +213,8 @@ impl Cache {
     }
 
     fn value<T: Serialize + ?Sized>(&self, key: &Key, value: &T, lifetime: Option<Duration>) -> Result<Value> {
-        if let Some(integer) = codec::to_integer(value) {
+        // A plain integer has no room for the text behind a digest.
+        if let Some(integer) = codec::to_integer(value).filter(|_| key.digested.as_str().is_empty()) {
             return Ok(Value::integer(integer));
         }
         let bytes = codec::encode(&*self.core.codec, value)?;

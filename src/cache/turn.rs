@@ -167,8 +167,13 @@ impl Cache {
         patience: &mut Patience,
     ) -> Waited<Q::Payload> {
         let id = follower.id();
+        let mut is_streaming = false;
         loop {
             let Some(news) = patience.bound(follower.news()).await else {
+                // A body that does not come to its end is not worth waiting for, for those who come next either.
+                if is_streaming {
+                    self.core.markers.set(self.core.marker(&key.primary, id), self.core.clock.now());
+                }
                 return Waited::Alone(MissReason::WaitedTooLong, id);
             };
             match news {
@@ -176,6 +181,7 @@ impl Cache {
                     if let Some(id) = question.leaves(&head) {
                         return Waited::LookUp(Some(id));
                     }
+                    is_streaming = true;
                     patience.shorten(head.wait);
                 }
                 News::Lead(lead) => return Waited::Lead(lead),
@@ -211,21 +217,22 @@ enum Waited<P> {
 }
 
 /// What is left of the time that a caller waits for others, over all its rounds.
-struct Patience(Option<time::Instant>);
+pub(super) struct Patience(Option<time::Instant>);
 
 impl Patience {
-    fn new(wait: Duration) -> Self {
+    pub(super) fn new(wait: Duration) -> Self {
         // Without a runtime nobody counts the time.
         Self(Handle::try_current().ok().and_then(|_| time::Instant::now().checked_add(wait)))
     }
 
     fn shorten(&mut self, wait: Option<Duration>) {
-        if let (Some(until), Some(wait)) = (&mut self.0, wait) {
-            *until = (*until).min(time::Instant::now() + wait);
+        if let (Some(until), Some(sooner)) = (&mut self.0, wait.and_then(|wait| time::Instant::now().checked_add(wait)))
+        {
+            *until = (*until).min(sooner);
         }
     }
 
-    async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+    pub(super) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
         match self.0 {
             Some(until) => time::timeout_at(until, future).await.ok(),
             None => Some(future.await),

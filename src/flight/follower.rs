@@ -44,7 +44,9 @@ impl Follower {
                         self.told = true;
                         return News::Head(head.clone());
                     }
-                    Phase::Computing(_) | Phase::Closed => {}
+                    // A new leader, whose answer is not known yet.
+                    Phase::Computing(None) => self.told = false,
+                    Phase::Computing(Some(_)) | Phase::Closed => {}
                 }
                 changed = self.flight.changed.notified();
             }

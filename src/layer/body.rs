@@ -8,7 +8,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::pipe::{Piece, Reader};
 
 pin_project! {
     /// The body of a response that went through a [`CacheLayer`](crate::CacheLayer).
@@ -44,7 +45,7 @@ pin_project! {
         Whole { bytes: Option<Bytes> },
         Inner { #[pin] body: B },
         Begun { body: Box<Begun<B>> },
-        Collected { frames: UnboundedReceiver<Part<B>>, rest: Option<Box<Begun<B>>>, ended: bool },
+        Collected { frames: Reader<B>, rest: Option<Box<Begun<B>>>, ended: bool },
     }
 }
 
@@ -60,13 +61,6 @@ pub(super) enum Rest<B: Body> {
     Trailers(HeaderMap),
     Error(B::Error),
     End,
-}
-
-/// What a collector sends to the client that it collects for.
-pub(super) enum Part<B: Body> {
-    Data(Bytes),
-    /// The collector is done; this is what is left. A channel that closes without it was cut off.
-    Rest(Rest<B>),
 }
 
 /// The error of a [`CacheBody`].
@@ -112,7 +106,7 @@ impl<B: Body> CacheBody<B> {
         Self { kind: Kind::Begun { body: Box::new(Begun::new(Some(read), rest)) } }
     }
 
-    pub(super) fn collected(frames: UnboundedReceiver<Part<B>>) -> Self {
+    pub(super) fn collected(frames: Reader<B>) -> Self {
         Self { kind: Kind::Collected { frames, rest: None, ended: false } }
     }
 }
@@ -183,10 +177,10 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
             KindProjection::Begun { body } => ready!(body.poll_frame(context)),
             KindProjection::Collected { rest: Some(rest), .. } => ready!(rest.poll_frame(context)),
             KindProjection::Collected { ended: true, .. } => None,
-            KindProjection::Collected { frames, rest, ended } => match ready!(frames.poll_recv(context)) {
-                Some(Part::Data(chunk)) => Some(Ok(Frame::data(chunk))),
-                Some(Part::Rest(after)) => ready!(rest.insert(Box::new(Begun::new(None, after))).poll_frame(context)),
-                None => {
+            KindProjection::Collected { frames, rest, ended } => match ready!(frames.poll_read(context)) {
+                Piece::Bytes(bytes) => Some(Ok(Frame::data(bytes))),
+                Piece::Rest(after) => ready!(rest.insert(Box::new(Begun::new(None, after))).poll_frame(context)),
+                Piece::CutOff => {
                     *ended = true;
                     return Poll::Ready(Some(Err(BodyError::Aborted)));
                 }

@@ -10,12 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use tokio::{
-    sync::mpsc::UnboundedSender,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
-use super::body::{Part, Rest};
+use super::{body::Rest, pipe::Writer};
 
 /// After so many frames in one poll others get their turn.
 const BUDGET: usize = 64;
@@ -128,7 +125,7 @@ impl<B: Body<Data = Bytes>> Collecting<B> {
     ///
     /// A client that is gone does not stop it for another `patience`. What cannot be kept is the client's own affair
     /// from there on, at its own pace. The end is not told here: it comes after what is done with the body.
-    pub(super) async fn run(self, client: &UnboundedSender<Part<B>>, patience: Duration) -> Collected<B> {
+    pub(super) async fn run(self, client: &Writer<B>, patience: Duration) -> Collected<B> {
         let mut this = Some(self);
         let mut abandoned = pin!(async {
             client.closed().await;
@@ -147,9 +144,9 @@ impl<B: Body<Data = Bytes>> Collecting<B> {
                 // The client may be gone, which is no reason to stop.
                 match collecting.poll_step(context) {
                     Poll::Pending => break,
-                    Poll::Ready(Step::Chunk(chunk)) => drop(client.send(Part::Data(chunk))),
+                    Poll::Ready(Step::Chunk(chunk)) => client.write(&chunk),
                     Poll::Ready(Step::TooLarge(chunk)) => {
-                        drop(client.send(Part::Data(chunk)));
+                        client.write(&chunk);
                         return Poll::Ready(Collected::Unfit(Rest::Body(collecting.body), Unfit::TooLarge));
                     }
                     Poll::Ready(Step::End(rest)) => {

@@ -60,7 +60,7 @@ fn is_rewritten(parts: &request::Parts, original: &Uri) -> bool {
     if std::ptr::eq(path, written) && parts.uri.query() == original.query() {
         return false;
     }
-    let is_stripped = written.ends_with(path) || path == "/" && is_nested(&parts.extensions);
+    let is_stripped = is_nested(&parts.extensions) && (written.ends_with(path) || path == "/");
     !is_stripped || parts.uri.query() != original.query()
 }
 
@@ -89,7 +89,10 @@ impl Rules {
             return Err(BypassReason::KeyTooLong);
         }
         match &self.make_cache_key {
-            Some(make) => scope.begin(&make(&as_written(parts, uri)).ok_or(BypassReason::NoKey)?, key),
+            Some(make) => {
+                let text = make(&as_written(parts, uri)).ok_or(BypassReason::NoKey)?;
+                self.begin_with(scope, &text, parts, key);
+            }
             None => {
                 self.begin(scope, parts, uri, key);
                 if let Some(query) = query {
@@ -126,7 +129,18 @@ impl Rules {
                 key.backend.push(after);
             }
             Prefix::Literal(text) => scope.begin(text, key),
-            Prefix::Custom(text) => scope.begin(&text(&as_written(parts, uri)), key),
+            Prefix::Custom(text) => self.begin_with(scope, &text(&as_written(parts, uri)), parts, key),
+        }
+    }
+
+    /// Begins with a text that a function made, maybe of what a client sent. Where it could be taken for more than a
+    /// text, or parts follow it, its length says where it ends.
+    fn begin_with(&self, scope: &Scope, text: &str, parts: &request::Parts, key: &mut Key) {
+        scope.begin(text, key);
+        let is_plain = matches!(parts.method, Method::GET | Method::HEAD) && self.version.is_none();
+        if !is_plain || text.contains(['#', '?']) {
+            key.backend.push("#key=");
+            key.backend.push_number(text.len());
         }
     }
 

@@ -34,6 +34,7 @@ mod key_by_body;
 mod nested;
 mod options;
 mod origin;
+mod pipe;
 mod question;
 mod rules;
 mod service;

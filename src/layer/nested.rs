@@ -4,25 +4,50 @@ use arrayvec::ArrayVec;
 use http::{Extensions, response};
 
 use super::rules::Rules;
-use crate::{cache::Cache, response::Selector, ttl::Ttl};
+use crate::{cache::Cache, reason::BypassReason, response::Selector, ttl::Ttl};
 
 /// How many caches can be filled with one response.
 const DEPTH: usize = 4;
 
-/// Says in the extensions of a request which caches are being filled with its response.
-///
-/// A layer of one of them further in would wait for itself.
+/// Says in the extensions of a request what layers further out, of which caches, do with it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Inside(ArrayVec<usize, DEPTH>);
+pub(super) struct Inside {
+    /// They fill an entry with its response: a layer of the same cache further in would wait for itself.
+    filling: ArrayVec<usize, DEPTH>,
+    /// They let it pass for what it carries: what is made of it is not for those who come without.
+    passing: ArrayVec<usize, DEPTH>,
+}
+
+/// What a layer is to do with a request that came through others of its cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outer {
+    /// There is none, or none that matters.
+    Nothing,
+    Fills,
+    Passes,
+}
 
 impl Inside {
-    pub(super) fn enter(extensions: &mut Extensions, cache: &Cache) {
+    /// A layer of this cache fills an entry with the response.
+    pub(super) fn fill(extensions: &mut Extensions, cache: &Cache) {
         // Deeper than that, a layer further in would have to wait for itself: it waits, bounded, and goes alone.
-        let _ = extensions.get_or_insert_default::<Self>().0.try_push(cache.id());
+        let _ = extensions.get_or_insert_default::<Self>().filling.try_push(cache.id());
     }
 
-    pub(super) fn is_in(extensions: &Extensions, cache: &Cache) -> bool {
-        extensions.get::<Self>().is_some_and(|inside| inside.0.contains(&cache.id()))
+    /// A layer of this cache lets the request pass, for a reason that sets it apart from others with its key.
+    pub(super) fn pass(extensions: &mut Extensions, cache: &Cache, reason: BypassReason) {
+        if matches!(reason, BypassReason::Authorization | BypassReason::Cookie | BypassReason::Unless) {
+            let _ = extensions.get_or_insert_default::<Self>().passing.try_push(cache.id());
+        }
+    }
+
+    pub(super) fn of(extensions: &Extensions, cache: &Cache) -> Outer {
+        match extensions.get::<Self>() {
+            None => Outer::Nothing,
+            Some(inside) if inside.filling.contains(&cache.id()) => Outer::Fills,
+            Some(inside) if inside.passing.contains(&cache.id()) || inside.passing.is_full() => Outer::Passes,
+            Some(_) => Outer::Nothing,
+        }
     }
 }
 

@@ -9,23 +9,24 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, request, response};
 use http_body::Body;
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::{
-    body::{CacheBody, Part, Rest},
+    body::{CacheBody, Rest},
     collect::{Collected, Collecting, Gathered, Limits, Unfit},
     date,
     future::{Answer, Oneshot},
     key_by::target,
     nested::Inside,
+    pipe,
     question::place,
     rules::{Rules, Verdict, announced},
     service::finish,
     status::CacheStatus,
 };
 use crate::{
-    cache::{Fill, Lifetime},
+    cache::{Core, Fill, Lifetime},
     flight::Head,
     reason::{MissReason, NotStored},
     response::{Asked, Selecting, StoredResponse, has_content},
@@ -50,7 +51,7 @@ where
         parts.headers.remove(header::IF_NONE_MATCH);
         parts.headers.remove(header::IF_MODIFIED_SINCE);
     }
-    Inside::enter(&mut parts.extensions, fill.cache());
+    Inside::fill(&mut parts.extensions, fill.cache());
     // An error drops the fill, and one of those who wait takes over.
     let response = Oneshot::new(inner, Request::from_parts(parts, body)).await?;
     Ok(answer(&rules, fill, asked, response).await)
@@ -89,7 +90,8 @@ where
     let now = core.clock.now();
     let (selecting, lifetime) = match rules.of_response(&parts, asked.asked(), core.ttl, now) {
         Verdict::Pass(reason) => {
-            fill.pass(reason).await;
+            let core = Arc::clone(core);
+            without_waiting(&core, fill.pass(reason)).await;
             return respond.with(parts, CacheBody::inner(body), Some(reason));
         }
         Verdict::Share { selecting, reason } => (selecting, Err(reason)),
@@ -102,7 +104,9 @@ where
     let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, lifetime };
     match Collecting::new(body, Limits { size: rules.max_body_size, announced }).gather().await {
         Gathered::Complete(bytes) => {
-            if announced.is_none() && has_content(parts.status) {
+            // Beside a framing of the origin's own a length would be a contradiction.
+            let is_framed = announced.is_some() || parts.headers.contains_key(header::TRANSFER_ENCODING);
+            if !is_framed && has_content(parts.status) {
                 parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             }
             let not_stored = keeping.lifetime.err();
@@ -110,7 +114,8 @@ where
             respond.with(parts, CacheBody::whole(bytes), not_stored.or(stored.err()))
         }
         Gathered::Unfit(read, rest, why) => {
-            keeping.fill.pass(why.into()).await;
+            let core = Arc::clone(&keeping.fill.cache().core);
+            without_waiting(&core, keeping.fill.pass(why.into())).await;
             respond.with(parts, CacheBody::begun(read, rest), Some(why.into()))
         }
         Gathered::Pending(collecting) => keeping.stream(collecting, parts, announced, respond).await,
@@ -118,21 +123,11 @@ where
 }
 
 impl Keeping {
-    /// Keeps a body that is there, and does not let the client wait for a backend that does not answer at once.
+    /// Keeps a body that is there.
     async fn keep_now(self, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Result<(), NotStored> {
         let core = Arc::clone(&self.fill.cache().core);
-        let mut keeping = Box::pin(self.keep(status, headers, body));
-        if let Poll::Ready(stored) = poll_fn(|context| Poll::Ready(keeping.as_mut().poll(context))).await {
-            return stored;
-        }
-        match Handle::try_current() {
-            Ok(runtime) => {
-                core.background.spawn(&runtime, Some(core.fill_timeout), keeping);
-                Ok(())
-            }
-            // Nobody else would go on with it.
-            Err(_) => keeping.await,
-        }
+        // What is still on its way counts as stored.
+        without_waiting(&core, self.keep(status, headers, body)).await.unwrap_or(Ok(()))
     }
 
     fn keep(
@@ -179,31 +174,47 @@ impl Keeping {
         };
         let wait = announced.is_none().then_some(self.rules.body_wait);
         self.fill.publish(|| Head { answer: Arc::new(self.selecting.clone()), wait });
-        let (client, frames) = mpsc::unbounded_channel();
-        if !so_far.is_empty() {
-            // The receiver is at hand: this cannot fail.
-            let _ = client.send(Part::Data(so_far));
-        }
+        let (client, frames) = pipe::pipe();
+        client.write(&so_far);
         let not_stored = self.lifetime.err();
         let (status, headers) = (parts.status, parts.headers.clone());
         let core = Arc::clone(&self.fill.cache().core);
-        let patience = core.fill_timeout;
-        core.background.spawn(&runtime, None, async move {
+        let (patience, background) = (core.fill_timeout, core.background.clone());
+        background.spawn(&runtime, None, async move {
             let rest = match collecting.run(&client, patience).await {
                 Collected::Whole(bytes) => {
-                    let _ = self.keep(status, &headers, &bytes).await;
+                    without_waiting(&core, self.keep(status, &headers, &bytes)).await;
                     Rest::End
                 }
                 Collected::Unfit(rest, why) => {
-                    self.fill.pass(why.into()).await;
+                    without_waiting(&core, self.fill.pass(why.into())).await;
                     rest
                 }
                 // The fill is dropped, and one of those who wait takes over.
                 Collected::Abandoned => return,
             };
-            let _ = client.send(Part::Rest(rest));
+            client.finish(rest);
         });
         respond.with(parts, CacheBody::collected(frames), not_stored)
+    }
+}
+
+/// Does what can be done at once; a client does not wait for a backend that takes longer.
+async fn without_waiting<T: Send + 'static>(
+    core: &Arc<Core>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let mut work = Box::pin(work);
+    if let Poll::Ready(done) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+        return Some(done);
+    }
+    match Handle::try_current() {
+        Ok(runtime) => {
+            core.background.spawn(&runtime, None, work);
+            None
+        }
+        // Nobody else would go on with it.
+        Err(_) => Some(work.await),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request, response, uri::Scheme};
 
 use super::{
     catalogue::{Cookies, KeyPrefix, Minded, Prefix, Query},
@@ -166,7 +166,7 @@ impl Rules {
         let status = self.cache_status.is_some().then(|| HeaderName::from_static("cache-status"));
         self.slots = age.into_iter().chain(self.hit_header.clone()).chain(status).collect();
 
-        let host = (!self.ignore_host).then_some(Selector::Host);
+        let host = (!self.ignore_host || self.vary_by.contains(&header::HOST)).then_some(Selector::Host);
         let fields = self.vary_by.iter().cloned().map(Selector::from);
         self.selectors = host.into_iter().chain(fields.filter(|field| *field != Selector::Host)).collect();
         if let Minded::Only(names) = &self.cookies.0 {
@@ -298,7 +298,8 @@ impl Rules {
             None if is_kept_by_default(status) || policy.is_some_and(CachePolicy::names_a_lifetime) => {
                 Ok(Verdict::Keep { fresh, age, selecting })
             }
-            None => Ok(Verdict::Share { selecting, reason: NotStored::Status }),
+            None if is_of_the_resource(status) => Ok(Verdict::Share { selecting, reason: NotStored::Status }),
+            None => Err(NotStored::Status),
         }
     }
 
@@ -346,6 +347,9 @@ fn has_plain_target(parts: &request::Parts, hosts: usize) -> bool {
     if parts.method == Method::CONNECT || !parts.uri.path().starts_with('/') || hosts > 1 {
         return false;
     }
+    if parts.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return false;
+    }
     match (parts.uri.authority(), parts.headers.get(header::HOST)) {
         (Some(authority), Some(host)) => authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()),
         _ => true,
@@ -354,6 +358,11 @@ fn has_plain_target(parts: &request::Parts, hosts: usize) -> bool {
 
 fn is_kept_by_default(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 301 | 308)
+}
+
+/// Errors that say something of the resource or of the server, and nothing of the client (as 401 or 429 do).
+fn is_of_the_resource(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 404 | 405 | 410 | 500..=510)
 }
 
 /// Bodies that do not end, or that are framed for one reader.

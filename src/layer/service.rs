@@ -14,7 +14,7 @@ use super::{
     body::CacheBody,
     future::{Answer, ResponseFuture},
     key_by::target,
-    nested::{Advice, Inside},
+    nested::{Advice, Inside, Outer},
     origin,
     question::Ask,
     rules::{Rules, Use},
@@ -88,8 +88,10 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        if Inside::is_in(&parts.extensions, &self.cache) {
-            return self.nested(Request::from_parts(parts, body));
+        match Inside::of(&parts.extensions, &self.cache) {
+            Outer::Nothing => {}
+            Outer::Fills => return self.nested(Request::from_parts(parts, body)),
+            Outer::Passes => return self.bypass(Request::from_parts(parts, body), BypassReason::Nested),
         }
         let mut key = Key::default();
         let planned = self.rules.of_request(&parts, has_body(&body));
@@ -212,7 +214,7 @@ impl<S> CacheService<S> {
 
     fn bypass<ReqBody, ResBody>(
         &self,
-        request: Request<ReqBody>,
+        mut request: Request<ReqBody>,
         reason: BypassReason,
     ) -> ResponseFuture<S, ReqBody, ResBody>
     where
@@ -221,6 +223,7 @@ impl<S> CacheService<S> {
     {
         self.cache.core.reporter.tell(&Event::Bypass { reason });
         self.rules.hint(reason);
+        Inside::pass(request.extensions_mut(), &self.cache, reason);
         let afterwards = Afterwards::Tell { reason, rules: Arc::clone(&self.rules) };
         ResponseFuture::pass(self.inner(), request, afterwards)
     }

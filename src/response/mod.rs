@@ -195,6 +195,9 @@ impl Payload for StoredResponse {
 
     fn decode((status, fields, selecting): Self::Head, body: Bytes) -> Result<Self> {
         let status = StatusCode::from_u16(status).map_err(|error| Error::new(ErrorKind::Decode, error))?;
+        if status.is_informational() || matches!(status.as_u16(), 206 | 304) {
+            return Err(Error::message(ErrorKind::Decode, format!("a response of status {status} is never stored")));
+        }
         if fields.len() > TOO_MANY {
             return Err(Error::message(ErrorKind::Decode, "too many header fields"));
         }
@@ -202,7 +205,14 @@ impl Payload for StoredResponse {
         for (name, value) in fields {
             let name = HeaderName::try_from(name).map_err(|error| Error::new(ErrorKind::Decode, error))?;
             let value = HeaderValue::try_from(value).map_err(|error| Error::new(ErrorKind::Decode, error))?;
+            if is_hop_by_hop(&name) {
+                return Err(Error::message(ErrorKind::Decode, format!("a field `{name}` is never stored")));
+            }
             headers.append(name, value);
+        }
+        let length = HeaderValue::from(body.len());
+        if headers.get_all(header::CONTENT_LENGTH).iter().any(|stored| stored != length) {
+            return Err(Error::message(ErrorKind::Decode, "a body of another length than its field says"));
         }
         Ok(Self::with(status, headers, body, selecting, &[]))
     }

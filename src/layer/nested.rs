@@ -42,11 +42,13 @@ impl Inside {
     }
 
     pub(super) fn of(extensions: &Extensions, cache: &Cache) -> Outer {
-        match extensions.get::<Self>() {
-            None => Outer::Nothing,
-            Some(inside) if inside.filling.contains(&cache.id()) => Outer::Fills,
-            Some(inside) if inside.passing.contains(&cache.id()) || inside.passing.is_full() => Outer::Passes,
-            Some(_) => Outer::Nothing,
+        let Some(inside) = extensions.get::<Self>() else { return Outer::Nothing };
+        if inside.filling.contains(&cache.id()) {
+            Outer::Fills
+        } else if inside.passing.contains(&cache.id()) || inside.passing.is_full() {
+            Outer::Passes
+        } else {
+            Outer::Nothing
         }
     }
 }

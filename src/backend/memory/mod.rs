@@ -120,7 +120,8 @@ impl MemoryBackendBuilder {
         let evictions = Arc::new(AtomicU64::new(0));
         let options = OptionsBuilder::new()
             .shards(shards(max_bytes))
-            .estimated_items_capacity(self.max_entries.max(1))
+            // The table remembers half as many that it evicted, beside the weight.
+            .estimated_items_capacity(self.max_entries.min(self.max_bytes / 1_024).max(1))
             .weight_capacity(max_bytes)
             .hot_allocation(f64::from(HOT_PERCENT) / 100.0)
             .build()
@@ -130,8 +131,7 @@ impl MemoryBackendBuilder {
         // The table refuses what is heavier than the part of a shard that it keeps for hot entries.
         let largest = table.shard_capacity() / 100 * u64::from(HOT_PERCENT);
         MemoryBackend(Arc::new(Inner {
-            // Its keys are not in the weight, so there are few beside the bytes that are allowed.
-            sweeper: Sweeper::new(self.max_entries.min(self.max_bytes / 1_024).max(1)),
+            sweeper: Sweeper::new(self.max_bytes),
             pins: Pins::new(self.max_bytes),
             floor: (max_bytes / max_entries).clamp(1, largest.max(1)),
             clock: self.clock,

@@ -104,9 +104,9 @@ where
     let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, lifetime };
     match Collecting::new(body, Limits { size: rules.max_body_size, announced }).gather().await {
         Gathered::Complete(bytes) => {
-            // Beside a framing of the origin's own a length would be a contradiction.
-            let is_framed = announced.is_some() || parts.headers.contains_key(header::TRANSFER_ENCODING);
-            if !is_framed && has_content(parts.status) {
+            // A framing of its own, as a handler that proxies may copy it, contradicts the length that is now known.
+            parts.headers.remove(header::TRANSFER_ENCODING);
+            if announced.is_none() && has_content(parts.status) {
                 parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
             }
             let not_stored = keeping.lifetime.err();

@@ -184,3 +184,18 @@ async fn a_wait_without_an_end_is_no_panic() {
     assert!(chunk(&mut response).await.is_none());
     assert!(follower.await.unwrap().is_ok());
 }
+
+#[tokio::test]
+async fn what_selects_an_entry_is_not_forgotten_by_a_cache_of_another_kind_in_between() {
+    let ((near, _), (far, _)) = (cache(), cache());
+    let tenant = http::HeaderName::from_static("x-tenant");
+    let (innermost, _) = app(layer(&near).vary_by([tenant]), |request, _| seen(&request, "x-tenant"));
+    let app = innermost.layer(layer(&far)).layer(layer(&near));
+    let of = |tenant| get_with("/x", &[("x-tenant", tenant)]);
+    fetch_request(&app, of("1")).await;
+    near.clear().await.unwrap();
+
+    fetch_request(&app, of("1")).await;
+
+    assert_eq!(fetch_request(&app, of("2")).await.1, "2");
+}

@@ -4,7 +4,12 @@ use arrayvec::ArrayVec;
 use http::{Extensions, response};
 
 use super::rules::Rules;
-use crate::{cache::Cache, reason::BypassReason, response::Selector, ttl::Ttl};
+use crate::{
+    cache::Cache,
+    reason::BypassReason,
+    response::{Selector, StoredResponse},
+    ttl::Ttl,
+};
 
 /// How many caches can be filled with one response.
 const DEPTH: usize = 4;
@@ -51,6 +56,14 @@ impl Inside {
             Outer::Nothing
         }
     }
+}
+
+/// Says again, with an answer from the cache, what selects it: a cache further out that is being filled with it has to
+/// know, and the extensions of the answer to the first request are gone.
+pub(super) fn repeat_selectors(request: &Extensions, stored: &StoredResponse) -> Option<Advice> {
+    let is_filling = request.get::<Inside>().is_some_and(|inside| !inside.filling.is_empty());
+    let selectors = || stored.selecting().selectors().cloned().collect();
+    is_filling.then(|| Advice { selectors: selectors(), ..Advice::default() })
 }
 
 /// What the layers further in say of a response: an extension of it on its way out.

@@ -14,7 +14,7 @@ use super::{
     body::CacheBody,
     future::{Answer, ResponseFuture},
     key_by::target,
-    nested::{Advice, Inside, Outer},
+    nested::{Advice, Inside, Outer, repeat_selectors},
     origin,
     question::Ask,
     rules::{Rules, Use},
@@ -289,7 +289,7 @@ fn hit<B: Body>(
     if let Some(cache) = &rules.cache_status {
         CacheStatus::Hit.append_to(headers, cache, found.left);
     }
-    with_status(response, CacheStatus::Hit, extensions)
+    with_status(response, CacheStatus::Hit, stored, extensions)
 }
 
 /// Fills a slot, or makes one in what another layer has stored.
@@ -310,7 +310,7 @@ fn shared<B: Body>(stored: &StoredResponse, rules: &Rules, extensions: Extension
     if let Some(cache) = &rules.cache_status {
         CacheStatus::Shared.append_to(headers, cache, None);
     }
-    with_status(response, CacheStatus::Shared, extensions)
+    with_status(response, CacheStatus::Shared, stored, extensions)
 }
 
 fn rebuild<B: Body>(stored: &StoredResponse, rules: &Rules, body: Bytes) -> Response<CacheBody<B>> {
@@ -321,9 +321,18 @@ fn rebuild<B: Body>(stored: &StoredResponse, rules: &Rules, body: Bytes) -> Resp
 }
 
 /// The map of the request's extensions is used again: a new one is three allocations.
-fn with_status<B>(mut response: Response<B>, status: CacheStatus, mut extensions: Extensions) -> Response<B> {
+fn with_status<B>(
+    mut response: Response<B>,
+    status: CacheStatus,
+    stored: &StoredResponse,
+    mut extensions: Extensions,
+) -> Response<B> {
+    let advice = repeat_selectors(&extensions, stored);
     extensions.clear();
     extensions.insert(status);
+    if let Some(advice) = advice {
+        extensions.insert(advice);
+    }
     *response.extensions_mut() = extensions;
     response
 }

@@ -4,8 +4,10 @@
 //! itself, with a [`Fill`] that says how that ended. The layer and the computed values both go this way.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 
@@ -233,6 +235,11 @@ impl Patience {
     }
 
     pub(super) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        // What is ready needs no timer, nor a runtime that has one.
+        if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+            return Some(output);
+        }
         match self.0 {
             Some(until) => time::timeout_at(until, future).await.ok(),
             None => Some(future.await),

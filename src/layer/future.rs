@@ -20,7 +20,9 @@ pin_project! {
     /// A hit is ready when it is made; everything else is boxed, so that it is small.
     ///
     /// Cancel safe: a run of the origin that is dropped goes on in the background, on the tokio runtime that it began
-    /// on, and still fills the cache.
+    /// on, and still fills the cache. That is so for up to 1 000 of them at once, and for as long as
+    /// [`fill_timeout`](crate::CacheBuilder::fill_timeout) says; beyond that a dropped run is a cancelled one. Limits
+    /// that are outside the cache do not count what goes on so; put them inside.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, ReqBody, ResBody>
     where

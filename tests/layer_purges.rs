@@ -4,20 +4,16 @@
 
 mod support;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use axum_caching::{Backend, BackendFuture, Cache, CacheStatus, MemoryBackend, NotStored, Value};
+use axum_caching::{Cache, CacheStatus, MemoryBackend, NotStored};
 use http::header;
 use support::{
     cache, get, get_with,
     held::{body, origin, settle, spawn},
     layer,
+    wire::Wire,
 };
-use tokio::sync::Semaphore;
 use tower::Layer;
 
 async fn text<B>(sent: tokio::task::JoinHandle<Result<http::Response<B>, support::held::Broken>>) -> String
@@ -217,53 +213,13 @@ async fn a_variant_whose_fill_began_before_a_purge_is_not_stored() {
     assert_eq!(text(later).await, "new fr");
 }
 
-/// A store behind a network: bytes, answers that have to be waited for, and a test that holds them back.
-#[derive(Clone, Debug)]
-struct Remote {
-    entries: Arc<Mutex<HashMap<String, Value>>>,
-    sets: Arc<Semaphore>,
-}
-
-impl Backend for Remote {
-    fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
-        BackendFuture::new(async move { Ok(self.entries.lock().unwrap().get(key).cloned()) })
-    }
-
-    fn set<'a>(&'a self, key: &'a str, value: Value, _: Option<Duration>) -> BackendFuture<'a, ()> {
-        BackendFuture::new(async move {
-            let value = Value::from_bytes(value.to_bytes()?);
-            self.sets.acquire().await.unwrap().forget();
-            self.entries.lock().unwrap().insert(key.to_owned(), value);
-            Ok(())
-        })
-    }
-
-    fn add<'a>(&'a self, _: &'a str, _: Value, _: Option<Duration>) -> BackendFuture<'a, bool> {
-        unimplemented!("not used here")
-    }
-
-    fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
-        BackendFuture::new(async move { Ok(self.entries.lock().unwrap().remove(key).is_some()) })
-    }
-
-    fn increment<'a>(&'a self, _: &'a str, _: i64) -> BackendFuture<'a, i64> {
-        unimplemented!("not used here")
-    }
-
-    fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> {
-        BackendFuture::new(async move {
-            self.entries.lock().unwrap().retain(|key, _| !key.starts_with(prefix));
-            Ok(())
-        })
-    }
-}
-
 #[tokio::test]
 async fn a_purge_that_comes_while_a_slow_backend_stores_waits_for_it_and_wins() {
     // D8, D9: put, check, delete is not bounded.
     for how in [Purge::Path, Purge::Many, Purge::Clear] {
-        let remote = Remote { entries: Arc::default(), sets: Arc::new(Semaphore::new(0)) };
-        let cache = Cache::new(remote.clone());
+        let wire = Wire::default();
+        wire.hold(true);
+        let cache = Cache::new(wire.clone());
         let (origin, mut runs) = origin();
         let app = layer(&cache).layer(origin);
         let leader = spawn(&app, get("/"));
@@ -276,10 +232,10 @@ async fn a_purge_that_comes_while_a_slow_backend_stores_waits_for_it_and_wins() 
         });
         settle().await;
         assert!(!purging.is_finished(), "{how:?}: not acknowledged while an older store is under way");
-        remote.sets.add_permits(1);
+        wire.hold(false);
         purging.await.unwrap();
 
-        assert!(remote.entries.lock().unwrap().is_empty(), "{how:?}");
+        assert!(!cache.has("view//").await.unwrap(), "{how:?}");
         let later = spawn(&app, get("/"));
         runs.next().await.answer("new");
         assert_eq!(text(later).await, "new", "{how:?}");
@@ -289,8 +245,9 @@ async fn a_purge_that_comes_while_a_slow_backend_stores_waits_for_it_and_wins() 
 #[tokio::test]
 async fn who_comes_while_the_answer_is_being_stored_waits_and_looks_up() {
     // D11: joins allowed after the check.
-    let remote = Remote { entries: Arc::default(), sets: Arc::new(Semaphore::new(0)) };
-    let cache = Cache::new(remote.clone());
+    let wire = Wire::default();
+    wire.hold(true);
+    let cache = Cache::new(wire.clone());
     let (origin, mut runs) = origin();
     let app = layer(&cache).layer(origin);
     let leader = spawn(&app, get("/"));
@@ -299,7 +256,7 @@ async fn who_comes_while_the_answer_is_being_stored_waits_and_looks_up() {
 
     let late = spawn(&app, get("/"));
     assert!(runs.is_quiet().await, "it waits for the store");
-    remote.sets.add_permits(1);
+    wire.hold(false);
 
     let response = late.await.unwrap().unwrap();
     assert_eq!(CacheStatus::of(&response), Some(CacheStatus::Hit), "looked up, not handed over");
@@ -307,8 +264,7 @@ async fn who_comes_while_the_answer_is_being_stored_waits_and_looks_up() {
 
 #[tokio::test]
 async fn pages_of_a_slow_backend_are_served_from_its_bytes() {
-    let remote = Remote { entries: Arc::default(), sets: Arc::new(Semaphore::new(100)) };
-    let cache = Cache::new(remote);
+    let cache = Cache::new(Wire::default());
     let (origin, mut runs) = origin();
     let app = layer(&cache).age_header(true).response_hit_indication(true).layer(origin);
     let leader = spawn(&app, get("/"));

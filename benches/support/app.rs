@@ -36,6 +36,7 @@ pub(crate) fn rendering_app(size: usize) -> Router {
 pub(crate) fn slow_app(size: usize, delay: Duration) -> Router {
     let body = Bytes::from(vec![b'x'; size]);
     item(get(move || async move {
+        // The slow origin that a stampede runs into; nothing waits for the cache here.
         tokio::time::sleep(delay).await;
         page(body.clone())
     }))

@@ -32,7 +32,9 @@ impl Cache {
     /// Removes a key; says whether it was there. What a purge of this key means is said at [`Cache`].
     pub async fn delete(&self, key: &str) -> Result<bool> {
         let key = self.key(key)?;
-        self.delete_backend_key(&Arc::from(key.backend.as_str())).await
+        let primary = Arc::from(key.backend.as_str());
+        let _gate = self.purge(&primary).await;
+        self.core.backend.delete(&primary).await
     }
 
     /// Whether a key is there.
@@ -162,11 +164,6 @@ impl Cache {
             gates.push(self.purge(&Arc::from(name)).await);
         }
         gates
-    }
-
-    pub(crate) async fn delete_backend_key(&self, primary: &Arc<str>) -> Result<bool> {
-        let _gate = self.purge(primary).await;
-        self.core.backend.delete(primary).await
     }
 
     pub(super) async fn delete_keys(&self, keys: &[Key]) -> Result<usize> {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Flight, Flights, News, Outcome, Phase};
+use super::{Flight, Flights, Lead, News, Outcome, Phase};
 
 /// One who waits for a leader.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Follower {
                     Phase::Vacant => {
                         state.phase = Phase::Computing(None);
                         drop(state);
-                        return News::Lead(self.flights.lead(&self.key, &self.flight));
+                        return News::Lead(Lead::new(&self.flights, &self.key, &self.flight));
                     }
                     Phase::Computing(Some(head)) if !self.told => {
                         self.told = true;

@@ -29,9 +29,7 @@ impl Gate {
             flight.end(Outcome::LookUp);
         }
     }
-}
 
-impl Gate {
     /// Leaves the opening to the caller.
     pub(super) fn leave_open(mut self) {
         self.held = false;

@@ -125,7 +125,7 @@ impl Flights {
             let late = match state.phase {
                 Phase::Vacant => {
                     state.phase = Phase::Computing(None);
-                    return Role::Leader(self.lead(key, flight));
+                    return Role::Leader(Lead::new(self, key, flight));
                 }
                 Phase::Computing(_) => false,
                 Phase::Closed => true,
@@ -136,14 +136,14 @@ impl Flights {
         }
         let flight = Flight::new(id, true);
         slot.fills.push(Arc::clone(&flight));
-        Role::Leader(self.lead(key, &flight))
+        Role::Leader(Lead::new(self, key, &flight))
     }
 
     /// A ticket without a flight: a run that nobody waits for, and that may store.
     pub(crate) fn solo(&self, key: &Arc<str>, id: u64) -> Lead {
         let flight = Flight::new(id, false);
         self.0.entry(Arc::clone(key)).or_default().fills.push(Arc::clone(&flight));
-        self.lead(key, &flight)
+        Lead::new(self, key, &flight)
     }
 
     /// Waits for the gate of a key. It is fair only by chance, and held for one operation of the backend.
@@ -176,10 +176,6 @@ impl Flights {
     #[cfg(test)]
     fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    fn lead(&self, key: &Arc<str>, flight: &Arc<Flight>) -> Lead {
-        Lead::new(self, key, flight)
     }
 
     /// Changes the slot of a key, and removes it if nothing is left in it.

@@ -65,9 +65,7 @@ impl<S: Service<Request<ReqBody>>, ReqBody, ResBody: Body> ResponseFuture<S, Req
     pub(super) fn boxed(future: Pin<Box<dyn Future<Output = Answer<ResBody, S::Error>> + Send>>) -> Self {
         Self { state: State::Boxed { future } }
     }
-}
 
-impl<S: Service<Request<ReqBody>>, ReqBody, ResBody: Body> ResponseFuture<S, ReqBody, ResBody> {
     pub(super) fn fill(fill: Handover<Filled<S, ReqBody, ResBody>>) -> Self {
         Self { state: State::Fill { fill } }
     }

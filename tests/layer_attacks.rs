@@ -70,6 +70,21 @@ async fn what_an_outer_layer_lets_pass_is_not_kept_by_an_inner_one_for_the_other
 }
 
 #[tokio::test]
+async fn what_an_outer_layer_has_no_key_for_is_not_kept_by_an_inner_one_for_others_like_it() {
+    let (cache, _) = cache();
+    let (inner, _) = app(layer(&cache), |request, _| seen(&request, "x-admin"));
+    let by_path = |request: &http::request::Parts| {
+        (!request.headers.contains_key("x-admin")).then(|| request.uri.path().to_owned())
+    };
+    let app = inner.layer(layer(&cache).make_cache_key(by_path));
+
+    fetch_request(&app, get_with("/x", &[("x-admin", "root")])).await;
+
+    assert_eq!(fetch_request(&app, get_with("/x", &[("x-admin", "ada")])).await.1, "ada");
+    assert_eq!(fetch(&app, "/x").await.1, "-");
+}
+
+#[tokio::test]
 async fn a_forwarded_host_counts_however_loosely_it_is_written() {
     for forwarded in ["host =evil", "for=\"a,b;host=evil\"", "HOST=evil", "proto=gopher"] {
         let (cache, _) = cache();

@@ -41,7 +41,7 @@ impl Inside {
 
     /// A layer of this cache lets the request pass, for a reason that sets it apart from others with its key.
     pub(super) fn pass(extensions: &mut Extensions, cache: &Cache, reason: BypassReason) {
-        if matches!(reason, BypassReason::Authorization | BypassReason::Cookie | BypassReason::Unless) {
+        if sets_apart(reason) {
             let _ = extensions.get_or_insert_default::<Self>().passing.try_push(cache.id());
         }
     }
@@ -56,6 +56,11 @@ impl Inside {
             Outer::Nothing
         }
     }
+}
+
+/// Whether the reason is what the request carries, by the rules of one layer that another may not have.
+fn sets_apart(reason: BypassReason) -> bool {
+    matches!(reason, BypassReason::Authorization | BypassReason::Cookie | BypassReason::Unless | BypassReason::NoKey)
 }
 
 /// Says again, with an answer from the cache, what selects it: a cache further out that is being filled with it has to

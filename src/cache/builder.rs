@@ -1,11 +1,19 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
-use super::{Cache, Core};
+use foldhash::quality::RandomState;
+
+use super::{Background, Cache, Core, markers::Markers};
 use crate::{
     backend::Backend,
     clock::Clock,
     codec::{Codec, DynCodec, Postcard},
+    flight::Flights,
+    key::Scope,
     observe::{Observer, Reporter},
+    stamps::Stamps,
     ttl::Ttl,
 };
 
@@ -126,15 +134,21 @@ impl CacheBuilder {
 
     /// The cache.
     pub fn build(self) -> Cache {
-        Cache::with(Core {
+        let core = Core {
             backend: self.backend,
             ttl: self.ttl,
             codec: self.codec,
             clock: self.clock,
             reporter: Reporter::new(self.observer.map(|observer| observer.0)),
+            background: Background::default(),
             wait: self.wait,
             fill_timeout: self.fill_timeout,
-            ..Core::new(&self.key_prefix)
-        })
+            flights: Flights::default(),
+            stores: AtomicU64::new(0),
+            markers: Markers::default(),
+            stamps: Stamps::default(),
+            hasher: RandomState::default(),
+        };
+        Cache::with(core, Scope::root(&self.key_prefix))
     }
 }

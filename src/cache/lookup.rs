@@ -30,11 +30,13 @@ pub(crate) struct Missed<P> {
     pub(crate) primary: Option<Arc<Record<P>>>,
     /// How many entries had been stored when the look began.
     pub(super) stores: u64,
+    /// When it was judged, in UNIX milliseconds.
+    pub(super) now: u64,
 }
 
 impl<P> Missed<P> {
     fn new(reason: MissReason) -> Self {
-        Self { reason, primary: None, stores: 0 }
+        Self { reason, primary: None, stores: 0, now: 0 }
     }
 }
 
@@ -86,7 +88,7 @@ impl Cache {
                 self.judge_variant(now, key, value, question, primary)
             }
         };
-        Some(looked.map_err(|missed| Missed { stores, ..missed }))
+        Some(looked.map_err(|missed| Missed { stores, now, ..missed }))
     }
 
     /// Looks a key up. A backend that fails is a miss.
@@ -96,14 +98,16 @@ impl Cache {
         }
         let stores = self.core.stores.load(Ordering::Acquire);
         let value = self.core.backend.get(&key.primary).await;
-        let looked = match self.judge(self.core.clock.now(), key, value, question) {
+        let mut now = self.core.clock.now();
+        let looked = match self.judge(now, key, value, question) {
             Step::Ended(looked) => looked,
             Step::Variant(primary, variant) => {
                 let value = self.core.backend.get(&variant).await;
-                self.judge_variant(self.core.clock.now(), key, value, question, primary)
+                now = self.core.clock.now();
+                self.judge_variant(now, key, value, question, primary)
             }
         };
-        looked.map_err(|missed| Missed { stores, ..missed })
+        looked.map_err(|missed| Missed { stores, now, ..missed })
     }
 
     fn judge<Q: Question>(

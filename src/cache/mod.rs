@@ -32,7 +32,7 @@ use self::markers::Markers;
 use crate::{
     backend::Backend,
     clock::Clock,
-    codec::{DynCodec, Postcard},
+    codec::DynCodec,
     error::{Error, ErrorKind, Result},
     flight::Flights,
     key::{Key, MAX_TEXT, Scope},
@@ -91,7 +91,6 @@ pub(crate) struct Core {
     markers: Markers,
     stamps: Stamps,
     hasher: foldhash::quality::RandomState,
-    root: Scope,
 }
 
 /// One namespace of it.
@@ -102,25 +101,6 @@ pub(crate) struct Space {
 }
 
 impl Core {
-    fn new(key_prefix: &str) -> Self {
-        Self {
-            backend: Arc::new(crate::backend::NullBackend::default()),
-            clock: Clock::system(),
-            ttl: Ttl::Forever,
-            codec: Arc::new(Postcard::default()),
-            reporter: Reporter::default(),
-            background: Background::default(),
-            wait: Duration::ZERO,
-            fill_timeout: Duration::ZERO,
-            flights: Flights::default(),
-            stores: AtomicU64::new(0),
-            markers: Markers::default(),
-            stamps: Stamps::default(),
-            hasher: foldhash::quality::RandomState::default(),
-            root: Scope::root(key_prefix),
-        }
-    }
-
     /// A hash that two processes do not share, so that nobody can aim at collisions.
     pub(crate) fn hash_all(&self, parts: impl Iterator<Item = impl Hash>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
@@ -151,8 +131,7 @@ impl Cache {
         CacheBuilder::new(Arc::new(backend))
     }
 
-    fn with(core: Core) -> Self {
-        let scope = core.root.clone();
+    fn with(core: Core, scope: Scope) -> Self {
         let space = Space { stamp: core.stamps.of(scope.prefix()), scope };
         Self { space: Arc::new(space), core: Arc::new(core) }
     }

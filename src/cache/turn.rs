@@ -64,7 +64,7 @@ impl Cache {
     ) -> Joined {
         let known = missed.primary.as_ref().map(|record| &record.payload);
         let id = moved.filter(|_| known.is_none()).unwrap_or_else(|| question.id(known));
-        if self.core.markers.is_set(self.core.marker(&key.primary, id), self.core.clock.now()) {
+        if self.core.markers.is_set(self.core.marker(&key.primary, id), missed.now) {
             return Joined::Alone(id);
         }
         match self.core.flights.join(&key.primary, id) {

@@ -11,7 +11,7 @@ const SLOTS: usize = 4_096;
 /// A table of fixed size in which newer markers overwrite older ones.
 ///
 /// Each slot is 32 bits of the key's hash and the second at which the marker ends. Two keys that agree in 44 bits are
-/// taken for one; all that is lost then is that callers wait for each other.
+/// taken for one; all that is lost then is that callers run the origin beside each other for a while.
 #[derive(Debug)]
 pub(crate) struct Markers(Box<[AtomicU64]>);
 

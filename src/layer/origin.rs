@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, request, response};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header, request, response};
 use http_body::Body;
 use tokio::runtime::Handle;
 use tower_service::Service;
@@ -29,7 +29,7 @@ use crate::{
     cache::{Core, Fill, Lifetime},
     flight::Head,
     reason::{MissReason, NotStored},
-    response::{Asked, Selecting, StoredResponse, has_content},
+    response::{Asked, Selecting, StoredResponse},
 };
 
 /// Runs the inner service for a fill.
@@ -75,6 +75,8 @@ struct Keeping {
     fill: Fill,
     asked: Kept,
     selecting: Selecting,
+    /// When the head came, in UNIX milliseconds.
+    received: u64,
     /// `Err`: only for those who wait already.
     lifetime: Result<Lifetime, NotStored>,
 }
@@ -98,17 +100,11 @@ where
         Verdict::Keep { fresh, age, selecting } => (selecting, Ok(Lifetime { now, age, fresh })),
     };
     let announced = announced(&parts.headers);
-    if !parts.headers.contains_key(header::DATE) {
-        parts.headers.insert(header::DATE, date::value(now));
-    }
-    let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, lifetime };
+    let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, received: now, lifetime };
     match Collecting::new(body, Limits { size: rules.max_body_size, announced }).gather().await {
         Gathered::Complete(bytes) => {
             // A framing of its own, as a handler that proxies may copy it, contradicts the length that is now known.
             parts.headers.remove(header::TRANSFER_ENCODING);
-            if announced.is_none() && has_content(parts.status) {
-                parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-            }
             let not_stored = keeping.lifetime.err();
             let stored = keeping.keep_now(parts.status, &parts.headers, &bytes).await;
             respond.with(parts, CacheBody::whole(bytes), not_stored.or(stored.err()))
@@ -136,8 +132,9 @@ impl Keeping {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> impl Future<Output = Result<(), NotStored>> + Send + 'static {
-        let Self { rules, fill, asked, selecting, lifetime } = self;
-        let response = StoredResponse::new(status, headers, body, selecting, &rules.slots);
+        let Self { rules, fill, asked, selecting, received, lifetime } = self;
+        let date = date::value(received);
+        let response = StoredResponse::new(status, headers, body, &date, selecting, &rules.slots);
         async move {
             match lifetime {
                 Err(reason) => {

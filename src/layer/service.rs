@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{Extensions, HeaderValue, Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
 
@@ -18,7 +18,7 @@ use super::{
     origin,
     question::Ask,
     rules::{Rules, Use},
-    status::CacheStatus,
+    status::{self, CacheStatus},
 };
 use crate::{
     cache::{Cache, Found, OwnedKey, Question, Turn},
@@ -26,7 +26,7 @@ use crate::{
     key::Key,
     observe::Event,
     reason::{BypassReason, MissReason},
-    response::StoredResponse,
+    response::{Filled, StoredResponse},
 };
 
 /// The service of a [`CacheLayer`](super::CacheLayer).
@@ -265,9 +265,9 @@ impl Afterwards {
 /// Notes what the cache did, where it is to be seen.
 pub(super) fn finish<B>(mut response: Response<B>, status: CacheStatus, rules: &Rules) -> Response<B> {
     if let Some(cache) = &rules.cache_status {
-        status.append_to(response.headers_mut(), cache, None);
+        status.append_to(response.headers_mut(), cache);
     }
-    response.extensions_mut().insert(status);
+    status.note(response.extensions_mut());
     response
 }
 
@@ -278,61 +278,40 @@ fn hit<B: Body>(
     extensions: Extensions,
 ) -> Response<CacheBody<B>> {
     let stored = &found.record.payload;
-    let mut response = rebuild(stored, rules, if is_head { Bytes::new() } else { stored.body().clone() });
-    let headers = response.headers_mut();
+    let mut filled = Filled::new();
     if rules.age_header {
-        put(headers, &header::AGE, age::value(found.age / 1_000));
+        filled.push((&header::AGE, age::value(found.age / 1_000)));
     }
     if let Some(name) = &rules.hit_header {
-        put(headers, name, HeaderValue::from_static("True"));
+        filled.push((name, HeaderValue::from_static("True")));
     }
     if let Some(cache) = &rules.cache_status {
-        CacheStatus::Hit.append_to(headers, cache, found.left);
+        filled.push((&status::NAME, CacheStatus::Hit.field(cache, found.left)));
     }
-    with_status(response, CacheStatus::Hit, stored, extensions)
-}
-
-/// Fills a slot, or makes one in what another layer has stored.
-fn put(headers: &mut HeaderMap, name: &HeaderName, value: HeaderValue) {
-    match headers.get_mut(name) {
-        Some(slot) => *slot = value,
-        // A map that is full cannot tell; that is no reason to fail.
-        None => drop(headers.try_insert(name, value)),
-    }
+    let body = if is_head { Bytes::new() } else { stored.body().clone() };
+    rebuild(stored, filled, body, CacheStatus::Hit, extensions)
 }
 
 fn shared<B: Body>(stored: &StoredResponse, rules: &Rules, extensions: Extensions) -> Response<CacheBody<B>> {
-    let mut response = rebuild(stored, rules, stored.body().clone());
-    let headers = response.headers_mut();
-    for slot in rules.slots.iter().filter(|slot| *slot != "cache-status") {
-        headers.remove(slot);
-    }
-    if let Some(cache) = &rules.cache_status {
-        CacheStatus::Shared.append_to(headers, cache, None);
-    }
-    with_status(response, CacheStatus::Shared, stored, extensions)
+    let status = CacheStatus::Shared;
+    let field = rules.cache_status.iter().map(|cache| (&status::NAME, status.field(cache, None)));
+    rebuild(stored, field.collect(), stored.body().clone(), status, extensions)
 }
 
-fn rebuild<B: Body>(stored: &StoredResponse, rules: &Rules, body: Bytes) -> Response<CacheBody<B>> {
+fn rebuild<B: Body>(
+    stored: &StoredResponse,
+    filled: Filled<'_>,
+    body: Bytes,
+    status: CacheStatus,
+    extensions: Extensions,
+) -> Response<CacheBody<B>> {
+    let advice = repeat_selectors(&extensions, stored);
     let mut response = Response::new(CacheBody::whole(body));
     *response.status_mut() = stored.status();
-    *response.headers_mut() = stored.headers_for(&rules.slots);
-    response
-}
-
-/// The map of the request's extensions is used again: a new one is three allocations.
-fn with_status<B>(
-    mut response: Response<B>,
-    status: CacheStatus,
-    stored: &StoredResponse,
-    mut extensions: Extensions,
-) -> Response<B> {
-    let advice = repeat_selectors(&extensions, stored);
-    extensions.clear();
-    extensions.insert(status);
+    *response.headers_mut() = stored.headers_with(filled);
+    *response.extensions_mut() = status.begin(extensions);
     if let Some(advice) = advice {
-        extensions.insert(advice);
+        response.extensions_mut().insert(advice);
     }
-    *response.extensions_mut() = extensions;
     response
 }

@@ -1,15 +1,12 @@
-use std::fmt::Write as _;
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use crate::reason::{BypassReason, MissReason, NotStored};
 
-use crate::{
-    reason::{BypassReason, MissReason, NotStored},
-    response::EMPTY_SLOT,
-};
+pub(super) static NAME: HeaderName = HeaderName::from_static("cache-status");
 
-const NAME: HeaderName = HeaderName::from_static("cache-status");
-
-/// What the cache did with a request: an extension of every response that went through a [`CacheLayer`].
+/// What the cache did with a request: every response that went through a [`CacheLayer`] has it in its extensions,
+/// where [`CacheStatus::of`] reads it.
 ///
 /// For outer layers, logs and tests.
 ///
@@ -59,50 +56,71 @@ pub enum CacheStatus {
 impl CacheStatus {
     /// The status of a response, if it went through a cache.
     pub fn of<B>(response: &Response<B>) -> Option<Self> {
-        response.extensions().get().copied()
+        let extensions = response.extensions();
+        match extensions.get::<Told>() {
+            Some(told) => Some(told.0),
+            None => extensions.get::<Hit>().map(|_| Self::Hit),
+        }
+    }
+
+    /// Notes it in the extensions of a response, in place of what a cache further in has noted.
+    pub(super) fn note(self, extensions: &mut Extensions) {
+        extensions.remove::<Hit>();
+        extensions.insert(Told(self));
+    }
+
+    /// Makes what is left of a request the extensions of its response: a new map is two allocations.
+    pub(super) fn begin(self, mut extensions: Extensions) -> Extensions {
+        extensions.clear();
+        match self {
+            Self::Hit => drop(extensions.insert(Hit)),
+            told => drop(extensions.insert(Told(told))),
+        }
+        extensions
     }
 
     /// Adds a member to `Cache-Status`: each cache on the way adds its own, ours comes after those nearer the origin.
-    pub(super) fn append_to(self, headers: &mut HeaderMap, cache: &str, left: Option<u64>) {
-        let ours = self.field(cache, left);
-        match headers.get_mut(NAME) {
-            Some(slot) if slot.as_bytes() == EMPTY_SLOT => *slot = ours,
-            // A map that is full cannot tell; that is no reason to fail.
-            _ => drop(headers.try_append(NAME, ours)),
-        }
+    pub(super) fn append_to(self, headers: &mut HeaderMap, cache: &str) {
+        // A map that is full cannot tell; that is no reason to fail.
+        let _ = headers.try_append(&NAME, self.field(cache, None));
     }
 
     /// The member of `Cache-Status` that says this (RFC 9211). `left` is in milliseconds.
     pub(super) fn field(self, cache: &str, left: Option<u64>) -> HeaderValue {
-        let mut text = String::with_capacity(64);
-        text.push_str(cache);
-        match self {
-            Self::Hit => text.push_str("; hit"),
-            Self::Shared => text.push_str("; fwd=miss; collapsed"),
-            Self::Miss { reason, not_stored } => {
-                text.push_str(match reason {
-                    MissReason::Variant => "; fwd=vary-miss",
-                    MissReason::Expired | MissReason::IsStale => "; fwd=stale",
-                    MissReason::Forced => "; fwd=request",
-                    MissReason::Absent | MissReason::Cleared => "; fwd=uri-miss",
-                    _ => "; fwd=miss",
-                });
-                match not_stored {
-                    None => text.push_str("; stored"),
-                    Some(reason) => {
-                        text.push_str("; detail=");
-                        text.push_str(reason.as_str());
-                    }
-                }
-            }
-            Self::Bypass(reason) => {
-                text.push_str("; fwd=bypass; detail=");
-                text.push_str(reason.as_str());
-            }
+        let mut seconds = itoa::Buffer::new();
+        let pieces = match (self, left) {
+            (Self::Hit, Some(left)) => ["; hit", "; ttl=", seconds.format(left / 1_000)],
+            (Self::Hit, None) => ["; hit", "", ""],
+            (Self::Shared, _) => ["; fwd=miss", "; collapsed", ""],
+            (Self::Miss { reason, not_stored: None }, _) => [forwarded(reason), "; stored", ""],
+            (Self::Miss { reason, not_stored: Some(why) }, _) => [forwarded(reason), "; detail=", why.as_str()],
+            (Self::Bypass(reason), _) => ["; fwd=bypass", "; detail=", reason.as_str()],
+        };
+        // Of exactly its size: so it becomes a value as it is.
+        let mut text = Vec::with_capacity(cache.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>());
+        text.extend_from_slice(cache.as_bytes());
+        for piece in pieces {
+            text.extend_from_slice(piece.as_bytes());
         }
-        if let (Self::Hit, Some(left)) = (self, left) {
-            let _ = write!(text, "; ttl={}", left / 1_000);
-        }
-        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
+        HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("cache"))
     }
 }
+
+/// Why a request went on (RFC 9211 §2.2).
+fn forwarded(reason: MissReason) -> &'static str {
+    match reason {
+        MissReason::Variant => "; fwd=vary-miss",
+        MissReason::Expired | MissReason::IsStale => "; fwd=stale",
+        MissReason::Forced => "; fwd=request",
+        MissReason::Absent | MissReason::Cleared => "; fwd=uri-miss",
+        _ => "; fwd=miss",
+    }
+}
+
+/// A hit in the extensions of a response. It has no size, so it takes no allocation.
+#[derive(Clone, Copy)]
+struct Hit;
+
+/// Anything else.
+#[derive(Clone, Copy)]
+struct Told(CacheStatus);

@@ -1,11 +1,17 @@
 //! What is kept of a response, and how it becomes one again.
 
+mod head;
 mod select;
+mod shape;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-pub(crate) use self::select::{Asked, Selecting, Selector, varied};
+pub(crate) use self::{
+    head::Filled,
+    select::{Asked, Selecting, Selector, varied},
+};
+use self::{head::Head, shape::Line};
 use crate::{
     error::{Error, ErrorKind, Result},
     fields::members,
@@ -16,15 +22,8 @@ use crate::{
 /// handlers make them, would keep all of it alive.
 const COPIED: usize = 64 * 1024;
 
-/// What is in a slot until an answer is made.
-const EMPTY_SLOT_TEXT: &str = "-";
-pub(crate) const EMPTY_SLOT: &[u8] = EMPTY_SLOT_TEXT.as_bytes();
-
 /// More fields than a response has that was stored.
 const TOO_MANY: usize = 2_000;
-
-/// The memory one field of a header map takes beside its value.
-const FIELD: usize = 112;
 
 /// The answer to a later request: status, header fields and the whole body.
 ///
@@ -43,50 +42,41 @@ const FIELD: usize = 112;
 #[derive(Debug)]
 pub struct StoredResponse {
     status: StatusCode,
-    /// With a slot for each field that changes at every hit: `HeaderMap` reallocates when it grows after a clone.
-    headers: HeaderMap,
+    head: Head,
     body: Bytes,
     selecting: Selecting,
-    slots: Box<[HeaderName]>,
 }
 
 impl StoredResponse {
-    /// Keeps what may be kept of a response. `slots` are the fields that a hit overwrites.
+    /// Keeps what may be kept of a response. `date` is for one without a `Date`, `slots` are the fields that are made
+    /// for each answer.
     pub(crate) fn new(
         status: StatusCode,
         headers: &HeaderMap,
         body: &Bytes,
+        date: &HeaderValue,
         selecting: Selecting,
         slots: &[HeaderName],
     ) -> Self {
-        let mut headers = headers.clone();
-        remove_hop_by_hop(&mut headers);
-        if has_content(status) && !headers.contains_key(header::CONTENT_LENGTH) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        let mut lines = Vec::with_capacity(headers.len() + 2);
+        lines.extend(headers);
+        remove_hop_by_hop(headers, &mut lines);
+        let has = |lines: &[Line<'_>], wanted: HeaderName| lines.iter().any(|(name, _)| **name == wanted);
+        let length;
+        if has_content(status) && !has(&lines, header::CONTENT_LENGTH) {
+            length = HeaderValue::from(body.len());
+            lines.push((&header::CONTENT_LENGTH, &length));
         }
-        let body = own(&mut headers, body);
-        Self::with(status, headers, body, selecting, slots)
+        if !has(&lines, header::DATE) {
+            lines.push((&header::DATE, date));
+        }
+        Self::with(status, &lines, body, selecting, slots)
     }
 
-    fn with(
-        status: StatusCode,
-        mut headers: HeaderMap,
-        body: Bytes,
-        selecting: Selecting,
-        slots: &[HeaderName],
-    ) -> Self {
-        // A field that the origin has sent is its own, and stays.
-        let mut own = Box::default();
-        if !slots.is_empty() {
-            let missing: Vec<&HeaderName> = slots.iter().filter(|slot| !headers.contains_key(*slot)).collect();
-            for slot in &missing {
-                headers.insert(*slot, HeaderValue::from_static(EMPTY_SLOT_TEXT));
-            }
-            own = missing.into_iter().cloned().collect();
-            // A clone is exact: no room that was only needed while it grew.
-            headers = headers.clone();
-        }
-        Self { status, headers, body, selecting, slots: own }
+    fn with(status: StatusCode, lines: &[Line<'_>], body: &Bytes, selecting: Selecting, slots: &[HeaderName]) -> Self {
+        let is_small = body.len() <= COPIED;
+        let (head, copy) = Head::new(lines, slots, if is_small { body } else { b"" });
+        Self { status, head, body: if is_small { copy } else { body.clone() }, selecting }
     }
 
     /// The status.
@@ -94,9 +84,17 @@ impl StoredResponse {
         self.status
     }
 
-    /// The header fields. Those that the layer adds to each answer have no meaning here.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+    /// A copy of the header fields, without those that the layer adds to each answer.
+    ///
+    /// To look at one field, [`header`](StoredResponse::header) costs less.
+    pub fn headers(&self) -> HeaderMap {
+        self.head.lines().map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// The first line of a field.
+    pub fn header(&self, name: impl AsRef<str>) -> Option<&HeaderValue> {
+        let name = name.as_ref();
+        self.head.lines().find(|(own, _)| own.as_str().eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The body.
@@ -112,55 +110,29 @@ impl StoredResponse {
         self.selecting = selecting;
     }
 
-    /// The header fields for one answer, the slots of which are still to be filled.
+    /// The header fields of one answer, with what is made for it.
     #[inline]
-    pub(crate) fn headers_for(&self, slots: &[HeaderName]) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        // Stored by a layer with other options.
-        for slot in self.slots.iter().filter(|slot| !slots.contains(slot)) {
-            headers.remove(slot);
-        }
-        headers
+    pub(crate) fn headers_with(&self, filled: Filled<'_>) -> HeaderMap {
+        self.head.answer(filled)
     }
 }
 
 /// Whether responses of this status say how long they are.
-pub(crate) fn has_content(status: StatusCode) -> bool {
+fn has_content(status: StatusCode) -> bool {
     status != StatusCode::NO_CONTENT && status != StatusCode::NOT_MODIFIED && !status.is_informational()
 }
 
 /// Takes off what belongs to one connection or one client, not to the representation (RFC 9111 §3.1).
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    if !headers.keys().any(is_hop_by_hop) {
+fn remove_hop_by_hop(headers: &HeaderMap, lines: &mut Vec<Line<'_>>) {
+    if !lines.iter().any(|(name, _)| is_hop_by_hop(name)) {
         return;
     }
-    let lines = headers.get_all(header::CONNECTION).into_iter();
-    let named: Vec<HeaderName> =
-        lines.flat_map(|line| members(line.as_bytes())).filter_map(|name| HeaderName::from_bytes(name).ok()).collect();
-    let fixed: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
-    for name in named.iter().chain(&fixed) {
-        headers.remove(name);
-    }
-}
-
-/// Copies all values, and the body if it is small, into one buffer of exactly their size.
-fn own(headers: &mut HeaderMap, body: &Bytes) -> Bytes {
-    let copied = if body.len() <= COPIED { body.len() } else { 0 };
-    let size = headers.values().map(HeaderValue::len).sum::<usize>();
-    let mut buffer = Vec::with_capacity(size + copied);
-    headers.values().for_each(|value| buffer.extend_from_slice(value.as_bytes()));
-    buffer.extend_from_slice(&body[..copied]);
-    let buffer = Bytes::from(buffer);
-    let mut start = 0;
-    for value in headers.values_mut() {
-        let end = start + value.len();
-        let mut copy = HeaderValue::from_maybe_shared(buffer.slice(start..end))
-            .expect("copied from a header value, byte for byte");
-        copy.set_sensitive(value.is_sensitive());
-        *value = copy;
-        start = end;
-    }
-    if copied == body.len() { buffer.slice(start..) } else { body.clone() }
+    let connection = headers.get_all(header::CONNECTION).into_iter();
+    let named: Vec<HeaderName> = connection
+        .flat_map(|line| members(line.as_bytes()))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .collect();
+    lines.retain(|(name, _)| !is_hop_by_hop(name) && !named.contains(name));
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -188,8 +160,8 @@ impl Payload for StoredResponse {
     type Head = (u16, Vec<(String, Vec<u8>)>, Selecting);
 
     fn encode(&self) -> (Self::Head, Bytes) {
-        let fixed = self.headers.iter().filter(|(name, _)| !self.slots.contains(name));
-        let fields = fixed.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+        let fields =
+            self.head.lines().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
         ((self.status.as_u16(), fields, self.selecting.clone()), self.body.clone())
     }
 
@@ -214,7 +186,8 @@ impl Payload for StoredResponse {
         if headers.get_all(header::CONTENT_LENGTH).iter().any(|stored| stored != length) {
             return Err(Error::message(ErrorKind::Decode, "a body of another length than its field says"));
         }
-        Ok(Self::with(status, headers, body, selecting, &[]))
+        let lines: Vec<Line<'_>> = headers.iter().collect();
+        Ok(Self::with(status, &lines, &body, selecting, &[]))
     }
 
     fn has_variants() -> bool {
@@ -222,14 +195,15 @@ impl Payload for StoredResponse {
     }
 
     fn weight(&self) -> usize {
-        let values: usize = self.headers.values().map(HeaderValue::len).sum();
-        self.headers.len() * FIELD + values + self.body.len() + self.selecting.weight() + 64
+        self.head.weight() + self.body.len() + self.selecting.weight() + 64
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DATE: HeaderValue = HeaderValue::from_static("Thu, 01 Jan 2026 00:00:00 GMT");
 
     fn stored(lines: &[(&str, &str)]) -> StoredResponse {
         let mut response = http::Response::builder();
@@ -238,7 +212,7 @@ mod tests {
         }
         let (parts, ()) = response.body(()).expect("valid").into_parts();
         let body = Bytes::from_static(b"body");
-        StoredResponse::new(parts.status, &parts.headers, &body, Selecting::default(), &[])
+        StoredResponse::new(parts.status, &parts.headers, &body, &DATE, Selecting::default(), &[])
     }
 
     #[test]
@@ -256,8 +230,8 @@ mod tests {
             ("age", "7"),
             ("x-kept", "1"),
         ]);
-        let names: Vec<_> = stored.headers().keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["x-kept", "content-length"]);
+        let names: Vec<_> = stored.head.lines().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["x-kept", "content-length", "date"]);
     }
 
     #[test]
@@ -265,12 +239,13 @@ mod tests {
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.headers.append("link", HeaderValue::from_static("a"));
         parts.headers.append("link", HeaderValue::from_bytes(b"caf\xe9").expect("valid"));
-        let stored = StoredResponse::new(parts.status, &parts.headers, &Bytes::new(), Selecting::default(), &[]);
+        let stored = StoredResponse::new(parts.status, &parts.headers, &Bytes::new(), &DATE, Selecting::default(), &[]);
 
         let (head, body) = stored.encode();
         let back = StoredResponse::decode(head, body).expect("decodes");
 
-        let links: Vec<_> = back.headers().get_all("link").iter().map(HeaderValue::as_bytes).collect();
+        let headers = back.headers();
+        let links: Vec<_> = headers.get_all("link").iter().map(HeaderValue::as_bytes).collect();
         assert_eq!(links, [&b"a"[..], b"caf\xe9"]);
     }
 
@@ -278,8 +253,8 @@ mod tests {
     fn a_small_body_does_not_keep_the_buffer_it_was_cut_from() {
         let buffer = Bytes::from(vec![1; 1 << 20]);
         let slice = buffer.slice(..10);
-        let copy = own(&mut HeaderMap::new(), &slice);
-        assert_eq!(copy, slice);
-        assert_ne!(copy.as_ptr(), slice.as_ptr());
+        let stored = StoredResponse::new(StatusCode::OK, &HeaderMap::new(), &slice, &DATE, Selecting::default(), &[]);
+        assert_eq!(stored.body(), &slice);
+        assert_ne!(stored.body().as_ptr(), slice.as_ptr());
     }
 }

@@ -1,0 +1,181 @@
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::shape::{Line, Shape, copied};
+
+/// The memory one value of an entry's own takes beside its bytes.
+const OWN: usize = size_of::<(u16, HeaderValue)>();
+
+/// The fields of a stored response.
+#[derive(Debug)]
+pub(crate) struct Head {
+    shape: Arc<Shape>,
+    /// Which values are not those of the shape, by the position of their line.
+    own: Box<[(u16, HeaderValue)]>,
+}
+
+/// So many fields are made for each answer, at most.
+pub(crate) const FILLED: usize = 3;
+
+/// The fields that are made for one answer, in the order of the slots that they were given.
+pub(crate) type Filled<'a> = ArrayVec<(&'a HeaderName, HeaderValue), FILLED>;
+
+impl Head {
+    /// Keeps these lines, which are in the order of a header map, and gives room for slots that they do not fill
+    /// themselves. What is `behind` is copied together with the values.
+    pub(super) fn new(lines: &[Line<'_>], slots: &[HeaderName], behind: &[u8]) -> (Self, Bytes) {
+        let slots: Vec<&HeaderName> = slots.iter().filter(|slot| lines.iter().all(|(name, _)| name != *slot)).collect();
+        let shape = Shape::of(lines, &slots);
+        let both = lines.iter().zip(shape.map.values());
+        let differing: Vec<(u16, &HeaderValue)> = (0..)
+            .zip(both)
+            .filter(|(_, ((_, value), common))| value != common || value.is_sensitive() != common.is_sensitive())
+            .map(|(position, ((_, value), _))| (position, *value))
+            .collect();
+        let (values, behind) = copied(differing.iter().map(|(_, value)| *value), behind);
+        let own = differing.iter().map(|(position, _)| *position).zip(values).collect();
+        (Self { shape, own }, behind)
+    }
+
+    /// The lines, without slots.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let mut own = self.own.iter().peekable();
+        self.shape.map.iter().take(self.shape.len()).enumerate().map(move |(position, (name, value))| {
+            let own = own.next_if(|(at, _)| usize::from(*at) == position);
+            (name, own.map_or(value, |(_, own)| own))
+        })
+    }
+
+    /// The fields of one answer, with what is made for it.
+    #[inline]
+    pub(super) fn answer(&self, filled: Filled<'_>) -> HeaderMap {
+        let mut headers = self.shape.map.clone();
+        if self.own.is_empty() && self.shape.slots.is_empty() && filled.is_empty() {
+            return headers;
+        }
+        let is_fitting = self.shape.slots.iter().eq(filled.iter().map(|(name, _)| *name));
+        let mut values = headers.values_mut();
+        let mut next = 0;
+        let mut put = |position: usize, value: HeaderValue| {
+            if let Some(place) = values.nth(position - next) {
+                *place = value;
+            }
+            next = position + 1;
+        };
+        for (position, value) in &self.own {
+            put(usize::from(*position), value.clone());
+        }
+        if is_fitting {
+            for (position, (_, value)) in (self.shape.len()..).zip(filled) {
+                put(position, value);
+            }
+        } else {
+            self.fill_by_name(&mut headers, filled);
+        }
+        headers
+    }
+
+    /// For what was stored by a layer with other options, or by an origin that sends such a field itself.
+    #[cold]
+    fn fill_by_name(&self, headers: &mut HeaderMap, filled: Filled<'_>) {
+        for slot in &self.shape.slots {
+            headers.remove(slot);
+        }
+        for (name, value) in filled {
+            // A map that is full cannot tell; that is no reason to fail. Each cache on the way adds its own
+            // `Cache-Status`, and ours comes after those nearer the origin.
+            if name == "cache-status" {
+                let _ = headers.try_append(name, value);
+            } else {
+                let _ = headers.try_insert(name, value);
+            }
+        }
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        let own: usize = self.own.iter().map(|(_, value)| value.len() + OWN).sum();
+        self.shape.weight() + own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header;
+
+    use super::*;
+
+    fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn head(headers: &HeaderMap, slots: &[HeaderName]) -> Head {
+        let lines: Vec<Line<'_>> = headers.iter().collect();
+        Head::new(&lines, slots, b"").0
+    }
+
+    #[test]
+    fn heads_with_the_same_names_keep_their_own_values() {
+        let one = map(&[("x-head-test", "1"), ("link", "a"), ("link", "b"), ("etag", "1")]);
+        let two = map(&[("x-head-test", "1"), ("link", "a"), ("link", "c"), ("etag", "2")]);
+
+        let (first, second) = (head(&one, &[]), head(&two, &[]));
+
+        assert!(Arc::ptr_eq(&first.shape, &second.shape));
+        assert_eq!((first.own.len(), second.own.len()), (0, 2));
+        assert_eq!((first.answer(Filled::new()), second.answer(Filled::new())), (one, two));
+        assert!(second.weight() < 150, "{}", second.weight());
+    }
+
+    #[test]
+    fn a_value_that_is_sensitive_stays_so_and_does_not_make_others_so() {
+        let plain = map(&[("x-sensitive-test", "1")]);
+        let mut secret = plain.clone();
+        secret.values_mut().for_each(|value| value.set_sensitive(true));
+
+        for headers in [&plain, &secret, &plain] {
+            let answer = head(headers, &[]).answer(Filled::new());
+            assert_eq!(answer["x-sensitive-test"].is_sensitive(), headers["x-sensitive-test"].is_sensitive());
+        }
+    }
+
+    #[test]
+    fn slots_are_filled_where_they_are_and_what_an_origin_sends_itself_is_no_slot() {
+        let slots = [header::AGE, HeaderName::from_static("cache-status")];
+        let filled = || -> Filled<'_> { slots.iter().zip(["7", "c; hit"].map(HeaderValue::from_static)).collect() };
+
+        let plain = head(&map(&[("x-slot-test", "1")]), &slots);
+        assert_eq!(plain.answer(filled()), map(&[("x-slot-test", "1"), ("age", "7"), ("cache-status", "c; hit")]));
+        assert_eq!(plain.answer(Filled::new()), map(&[("x-slot-test", "1")]), "a layer with other options");
+        assert_eq!(plain.lines().count(), 1);
+
+        let own = head(&map(&[("cache-status", "origin")]), &slots);
+        let expected = map(&[("cache-status", "origin"), ("cache-status", "c; hit"), ("age", "7")]);
+        assert_eq!(own.answer(filled()), expected);
+    }
+
+    #[test]
+    fn a_head_that_shares_its_shape_with_nobody_weighs_all_of_it() {
+        let many: Vec<_> = (0..100).map(|_| ("link", "x")).collect();
+        assert!(head(&map(&many), &[]).weight() > 10_000);
+    }
+
+    #[test]
+    fn a_shape_makes_room_only_when_no_entry_uses_it() {
+        // More shapes than there are places: each head is right, shared or not.
+        let heads: Vec<_> = (0..2_000)
+            .map(|n| {
+                let name = HeaderName::try_from(format!("x-room-{n}")).expect("a name");
+                let headers: HeaderMap = [(name, HeaderValue::from(n))].into_iter().collect();
+                (head(&headers, &[]), headers)
+            })
+            .collect();
+        assert!(heads.iter().all(|(head, headers)| head.answer(Filled::new()) == *headers));
+        assert!(heads.iter().any(|(head, _)| head.weight() > 0), "who found no place weighs what it is");
+    }
+}

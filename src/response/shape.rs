@@ -1,0 +1,126 @@
+//! What the heads of many responses have in common, kept once.
+//!
+//! The responses of one route mostly have the same fields in the same order, and many of them with the same values. A
+//! header map takes a hundred bytes for each field, so an entry keeps only what is its own.
+
+use std::{
+    hash::{BuildHasher, Hash, Hasher},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// One field line of a head.
+pub(super) type Line<'a> = (&'a HeaderName, &'a HeaderValue);
+
+/// How many shapes are shared in this process.
+const PLACES: usize = 512;
+
+/// A larger shape is not shared, so that all of them together stay under a few MiB.
+const MAX_LINES: usize = 32;
+const MAX_VALUES: usize = 4 * 1024;
+
+/// The memory one field of a header map takes beside its value.
+const FIELD: usize = 112;
+
+/// What is in a slot until an answer is made.
+const EMPTY_SLOT: &str = "-";
+
+static SHARED: [Mutex<Option<Arc<Shape>>>; PLACES] = [const { Mutex::new(None) }; PLACES];
+
+/// The names of a head, with the values of the first response that had them, and slots after them.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Every answer begins as a clone of it. The slots are in it too: `HeaderMap` reallocates when it grows after a
+    /// clone.
+    pub(super) map: HeaderMap,
+    /// The names of its last lines, which are made anew for each answer.
+    pub(super) slots: Box<[HeaderName]>,
+    is_shared: bool,
+}
+
+impl Shape {
+    /// The shape of these lines: one that others use too, or a new one.
+    pub(super) fn of(lines: &[Line<'_>], slots: &[&HeaderName]) -> Arc<Self> {
+        if lines.len() > MAX_LINES || size_of_values(lines) > MAX_VALUES {
+            return Arc::new(Self::new(lines, slots, false));
+        }
+        let mut place = place(lines).lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shape) = place.as_ref().filter(|shape| shape.has_names(lines, slots)) {
+            return Arc::clone(shape);
+        }
+        // One that no entry uses makes room. Otherwise this one is not shared, and weighs what it is.
+        let makes_room = place.as_ref().is_none_or(|old| Arc::strong_count(old) == 1);
+        let shape = Arc::new(Self::new(lines, slots, makes_room));
+        if makes_room {
+            *place = Some(Arc::clone(&shape));
+        }
+        shape
+    }
+
+    fn new(lines: &[Line<'_>], slots: &[&HeaderName], is_shared: bool) -> Self {
+        let (values, _) = copied(lines.iter().map(|(_, value)| *value), b"");
+        let mut map = HeaderMap::with_capacity(lines.len() + slots.len());
+        for ((name, _), value) in lines.iter().zip(values) {
+            map.append(*name, value);
+        }
+        for slot in slots {
+            map.append(*slot, HeaderValue::from_static(EMPTY_SLOT));
+        }
+        // A clone is exact: no room that was only needed while it grew.
+        Self { map: map.clone(), slots: slots.iter().copied().cloned().collect(), is_shared }
+    }
+
+    fn has_names(&self, lines: &[Line<'_>], slots: &[&HeaderName]) -> bool {
+        self.map.len() == lines.len() + slots.len()
+            && self.slots.iter().eq(slots.iter().copied())
+            && self.map.iter().zip(lines).all(|((own, _), (name, _))| own == *name)
+    }
+
+    /// How many lines are no slots.
+    pub(super) fn len(&self) -> usize {
+        self.map.len() - self.slots.len()
+    }
+
+    /// What an entry of this shape has to account for.
+    pub(super) fn weight(&self) -> usize {
+        if self.is_shared {
+            return 0;
+        }
+        self.map.len() * FIELD + self.map.values().map(HeaderValue::len).sum::<usize>()
+    }
+}
+
+fn place(lines: &[Line<'_>]) -> &'static Mutex<Option<Arc<Shape>>> {
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    for (name, _) in lines {
+        name.hash(&mut hasher);
+    }
+    // The remainder is below the number of places.
+    &SHARED[usize::try_from(hasher.finish() % PLACES as u64).unwrap_or(0)]
+}
+
+fn size_of_values(lines: &[Line<'_>]) -> usize {
+    lines.iter().map(|(_, value)| value.len()).sum()
+}
+
+/// Copies values, and what is to be behind them, into one buffer of exactly their size: a small slice of a large read
+/// buffer, as proxying handlers make them, would keep all of it alive.
+pub(super) fn copied<'a>(
+    values: impl Iterator<Item = &'a HeaderValue> + Clone,
+    behind: &[u8],
+) -> (Vec<HeaderValue>, Bytes) {
+    let size: usize = values.clone().map(HeaderValue::len).sum();
+    let mut buffer = Vec::with_capacity(size + behind.len());
+    values.clone().for_each(|value| buffer.extend_from_slice(value.as_bytes()));
+    buffer.extend_from_slice(behind);
+    let mut rest = Bytes::from(buffer);
+    let copies = values.map(|value| {
+        let mut copy = HeaderValue::from_maybe_shared(rest.split_to(value.len()))
+            .expect("copied from a header value, byte for byte");
+        copy.set_sensitive(value.is_sensitive());
+        copy
+    });
+    (copies.collect(), rest)
+}

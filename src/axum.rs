@@ -23,6 +23,7 @@ pub(crate) fn is_nested(extensions: &Extensions) -> bool {
 }
 
 /// The target as it was on the wire, if a router has stripped a part of it.
+#[inline]
 pub(crate) fn original_uri(extensions: &Extensions) -> Option<&Uri> {
     extensions.get::<OriginalUri>().map(|original| &original.0)
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::{fields::members, reason::NotStored, ttl::Ttl};
 
@@ -67,8 +67,6 @@ impl CachePolicy {
 pub(crate) struct Configured {
     pub(crate) cache: Ttl,
     pub(crate) layer: Ttl,
-    /// Whether `Cache-Control` and `Expires` count.
-    pub(crate) obey: bool,
 }
 
 /// How long a response may be kept from now on (`None` is for ever), and how old it is already.
@@ -78,10 +76,9 @@ pub(crate) struct Configured {
 pub(crate) fn lifetime(
     configured: Configured,
     policy: Option<&CachePolicy>,
-    headers: &HeaderMap,
+    said: &Said<'_>,
     now: u64,
 ) -> Result<(Option<Duration>, Duration), NotStored> {
-    let said = if configured.obey { Said::by(headers, now) } else { Said { age: age(headers), ..Said::default() } };
     let own = policy.map_or(Ttl::Default, |policy| policy.ttl);
     if let Some(reason) = said.forbids(own) {
         return Err(reason);
@@ -89,50 +86,70 @@ pub(crate) fn lifetime(
     let ttl = match (own, said.shared) {
         (Ttl::Default, _) if configured.layer == Ttl::DontStore => Ttl::DontStore,
         (Ttl::Default, Some(seconds)) => said.left(seconds),
-        (Ttl::Default, None) => configured.layer.min(said.private.map_or(Ttl::Default, |seconds| said.left(seconds))),
+        (Ttl::Default, None) => {
+            configured.layer.min(said.private(now).map_or(Ttl::Default, |seconds| said.left(seconds)))
+        }
         (own, _) => own,
     };
     let fresh = ttl.or(configured.cache).lifetime().ok_or(NotStored::NoLifetime)?;
-    Ok((fresh, Duration::from_secs(said.age)))
+    Ok((fresh, Duration::from_secs(said.age.unwrap_or(0))))
 }
 
-/// What the header fields say. An unqualified and a qualified `private` or `no-cache` are taken alike.
+/// What the header fields say, one after the other. An unqualified and a qualified `private` or `no-cache` are taken
+/// alike.
 #[derive(Debug, Default)]
-struct Said {
+pub(crate) struct Said<'a> {
     no_store: bool,
     private_only: bool,
     no_cache: bool,
     /// `s-maxage`, in seconds.
     shared: Option<u64>,
-    /// `max-age`, or what `Expires` comes to.
-    private: Option<u64>,
-    age: u64,
+    max_age: Option<u64>,
+    expires: Option<&'a HeaderValue>,
+    date: Option<&'a HeaderValue>,
+    age: Option<u64>,
 }
 
-impl Said {
-    fn by(headers: &HeaderMap, now: u64) -> Self {
-        let mut said = Self::default();
-        let mut max_age = None;
-        for line in headers.get_all(header::CACHE_CONTROL) {
-            for member in members(line.as_bytes()) {
-                let (name, argument) = split_directive(member);
-                let is = |directive: &str| name.eq_ignore_ascii_case(directive.as_bytes());
-                if is("no-store") {
-                    said.no_store = true;
-                } else if is("private") {
-                    said.private_only = true;
-                } else if is("no-cache") {
-                    said.no_cache = true;
-                } else if is("max-age") {
-                    max_age = Some(restrictive(max_age, argument));
-                } else if is("s-maxage") {
-                    said.shared = Some(restrictive(said.shared, argument));
-                }
+impl<'a> Said<'a> {
+    pub(crate) fn cache_control(&mut self, line: &HeaderValue) {
+        for (name, argument) in members(line.as_bytes()).map(split_directive) {
+            let is = |directive: &str| name.eq_ignore_ascii_case(directive.as_bytes());
+            if is("no-store") {
+                self.no_store = true;
+            } else if is("private") {
+                self.private_only = true;
+            } else if is("no-cache") {
+                self.no_cache = true;
+            } else if is("max-age") {
+                self.max_age = Some(restrictive(self.max_age, argument));
+            } else if is("s-maxage") {
+                self.shared = Some(restrictive(self.shared, argument));
             }
         }
-        said.private = max_age.or_else(|| expires(headers, now));
-        said.age = age(headers);
-        said
+    }
+
+    /// Of several lines the first counts, here and for the next two.
+    pub(crate) fn expires(&mut self, line: &'a HeaderValue) {
+        self.expires.get_or_insert(line);
+    }
+
+    pub(crate) fn date(&mut self, line: &'a HeaderValue) {
+        self.date.get_or_insert(line);
+    }
+
+    /// The age at which a response came here; the first member counts, and what is no number does not (RFC 9111 §5.1).
+    pub(crate) fn age(&mut self, line: &HeaderValue) {
+        let first = || members(line.as_bytes()).next().and_then(seconds).unwrap_or(0);
+        self.age.get_or_insert_with(first);
+    }
+
+    /// What `max-age` says, or else what `Expires` comes to: less `Date`, or less now. A date that is none is in the
+    /// past (RFC 9111 §5.3).
+    fn private(&self, now: u64) -> Option<u64> {
+        self.max_age.or_else(|| {
+            let expires = date(self.expires?).unwrap_or(0);
+            Some(expires.saturating_sub(self.date.and_then(date).unwrap_or(now / 1_000)))
+        })
     }
 
     /// `own` is the lifetime that the handler gave.
@@ -150,7 +167,7 @@ impl Said {
 
     /// A lifetime that counts from the origin, less the time that is over.
     fn left(&self, seconds: u64) -> Ttl {
-        Ttl::For(Duration::from_secs(seconds.saturating_sub(self.age)))
+        Ttl::For(Duration::from_secs(seconds.saturating_sub(self.age.unwrap_or(0))))
     }
 }
 
@@ -197,23 +214,10 @@ fn seconds(digits: &[u8]) -> Option<u64> {
     Some(digits.iter().fold(0, add))
 }
 
-/// `Expires` less `Date`, or less now. A date that is none is in the past (RFC 9111 §5.3).
-fn expires(headers: &HeaderMap, now: u64) -> Option<u64> {
-    headers.get(header::EXPIRES)?;
-    let expires = date(headers, &header::EXPIRES).unwrap_or(0);
-    Some(expires.saturating_sub(date(headers, &header::DATE).unwrap_or(now / 1_000)))
-}
-
 /// UNIX seconds.
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    let date = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?.trim()).ok()?;
+fn date(line: &HeaderValue) -> Option<u64> {
+    let date = httpdate::parse_http_date(line.to_str().ok()?.trim()).ok()?;
     Some(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
-}
-
-/// The age at which a response came here; the first member counts, and what is no number does not (RFC 9111 §5.1).
-fn age(headers: &HeaderMap) -> u64 {
-    let value = headers.get(header::AGE).map(http::HeaderValue::as_bytes);
-    value.and_then(|value| members(value).next()).and_then(seconds).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -221,18 +225,26 @@ mod tests {
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
-    const LAYER: Configured =
-        Configured { cache: Ttl::For(Duration::from_secs(300)), layer: Ttl::For(MINUTE), obey: true };
+    const LAYER: Configured = Configured { cache: Ttl::For(Duration::from_secs(300)), layer: Ttl::For(MINUTE) };
 
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let line = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), http::HeaderValue::from_static(value))
-        };
-        lines.iter().map(line).collect()
+    type Lines<'a> = &'a [(&'static str, &'static str)];
+
+    fn lifetime_of(policy: Option<&CachePolicy>, lines: Lines<'_>) -> Result<(Option<Duration>, Duration), NotStored> {
+        let values: Vec<_> = lines.iter().map(|(name, value)| (*name, HeaderValue::from_static(value))).collect();
+        let mut said = Said::default();
+        for (name, value) in &values {
+            match *name {
+                "cache-control" => said.cache_control(value),
+                "expires" => said.expires(value),
+                "date" => said.date(value),
+                _ => said.age(value),
+            }
+        }
+        lifetime(LAYER, policy, &said, 0)
     }
 
-    fn kept(lines: &[(&'static str, &'static str)]) -> Result<u64, NotStored> {
-        let (fresh, _) = lifetime(LAYER, None, &headers(lines), 0)?;
+    fn kept(lines: Lines<'_>) -> Result<u64, NotStored> {
+        let (fresh, _) = lifetime_of(None, lines)?;
         Ok(fresh.expect("an end").as_secs())
     }
 
@@ -243,8 +255,7 @@ mod tests {
         assert_eq!(kept(&[("cache-control", "max-age=100")]), Ok(60), "the layer bounds max-age");
         assert_eq!(kept(&[("cache-control", "max-age=10, s-maxage=100")]), Ok(100));
         let policy = CachePolicy::ttl(Duration::from_secs(7));
-        let (fresh, _) =
-            lifetime(LAYER, Some(&policy), &headers(&[("cache-control", "s-maxage=100")]), 0).expect("kept");
+        let (fresh, _) = lifetime_of(Some(&policy), &[("cache-control", "s-maxage=100")]).expect("kept");
         assert_eq!(fresh, Some(Duration::from_secs(7)));
     }
 
@@ -263,7 +274,7 @@ mod tests {
     #[test]
     fn no_store_and_private_restrict_the_handler_too_and_no_cache_does_not() {
         let policy = CachePolicy::ttl(MINUTE);
-        let with = |value| lifetime(LAYER, Some(&policy), &headers(&[("cache-control", value)]), 0).map(drop);
+        let with = |value| lifetime_of(Some(&policy), &[("cache-control", value)]).map(drop);
         assert_eq!(with("no-store"), Err(NotStored::NoStore));
         assert_eq!(with("private"), Err(NotStored::Private));
         assert_eq!(with("no-cache"), Ok(()));
@@ -291,7 +302,7 @@ mod tests {
     fn the_age_at_the_origin_is_taken_off() {
         assert_eq!(kept(&[("age", "4"), ("cache-control", "max-age=10")]), Ok(6));
         assert_eq!(kept(&[("age", "10"), ("cache-control", "max-age=10")]), Err(NotStored::NoLifetime));
-        let (_, age) = lifetime(LAYER, None, &headers(&[("age", "4, 9")]), 0).expect("kept");
+        let (_, age) = lifetime_of(None, &[("age", "4, 9")]).expect("kept");
         assert_eq!(age.as_secs(), 4);
     }
 }

@@ -97,6 +97,7 @@ impl<P: Payload> Record<P> {
     }
 
     /// Whether the key of this text is the one that it was stored under.
+    #[inline]
     pub(crate) fn belongs_to(&self, digested: &str) -> bool {
         self.meta.digested.as_deref().unwrap_or_default() == digested
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{Cache, fill::OwnedKey, turn::Question};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     freshness::{Decision, Why, decide},
     key::Key,
     reason::MissReason,
@@ -77,6 +77,7 @@ enum Step<P> {
 
 impl Cache {
     /// Looks a key up, if the backend answers at once.
+    #[inline]
     pub(crate) fn look_now<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Option<Looked<Q::Payload>> {
         let stores = self.core.stores.load(Ordering::Acquire);
         let value = self.core.backend.get_now(key.primary())?;
@@ -110,6 +111,7 @@ impl Cache {
         looked.map_err(|missed| Missed { stores, now, ..missed })
     }
 
+    #[inline]
     fn judge<Q: Question>(
         &self,
         now: u64,
@@ -152,22 +154,31 @@ impl Cache {
     }
 
     /// The record of a value, if it belongs to this key.
+    #[inline]
     fn read<P: Payload>(&self, key: &impl KeyText, value: Result<Option<Value>>) -> Result<Arc<Record<P>>, MissReason> {
-        let value = value.map_err(|error| {
-            self.core.reporter.failed("get", &error);
-            MissReason::Backend
-        })?;
-        let record = Record::<P>::from_value(value.ok_or(MissReason::Absent)?).map_err(|error| {
-            self.core.reporter.failed("decode", &error);
-            MissReason::Unreadable
-        })?;
+        let value = match value {
+            Ok(Some(value)) => value,
+            Ok(None) => return Err(MissReason::Absent),
+            Err(error) => return Err(self.failed("get", &error, MissReason::Backend)),
+        };
+        let record = match Record::<P>::from_value(value) {
+            Ok(record) => record,
+            Err(error) => return Err(self.failed("decode", &error, MissReason::Unreadable)),
+        };
         if !record.belongs_to(key.digested()) {
             return Err(MissReason::Collision);
         }
         Ok(record)
     }
+
+    #[cold]
+    fn failed(&self, operation: &'static str, error: &Error, reason: MissReason) -> MissReason {
+        self.core.reporter.failed(operation, error);
+        reason
+    }
 }
 
+#[inline]
 fn use_it<Q: Question>(decision: Decision, record: Arc<Record<Q::Payload>>, question: &Q) -> Looked<Q::Payload> {
     let reason = match decision {
         Decision::Fresh { age, left } if question.takes(&record) => return Ok(Found { record, age, left }),

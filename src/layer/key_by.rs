@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    key::{HashMethod, Key, MAX_TEXT, Scope, canonical_query},
+    key::{HashMethod, Key, MAX_KEY, MAX_TEXT, Scope, canonical_query},
     reason::BypassReason,
 };
 
@@ -29,11 +29,40 @@ pub(super) enum BodyKey {
 }
 
 /// The target as the client wrote it; nested routers strip a part of theirs.
-pub(super) fn target(parts: &request::Parts) -> &Uri {
-    original(&parts.extensions).unwrap_or(&parts.uri)
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) uri: &'a Uri,
+    path: &'a str,
+    query: Option<&'a str>,
+    /// Whether something has given the handler another target than the client's, and not only stripped a prefix.
+    is_rewritten: bool,
+}
+
+impl<'a> Target<'a> {
+    #[inline]
+    pub(super) fn of(parts: &'a request::Parts) -> Self {
+        let uri = original(&parts.extensions).unwrap_or(&parts.uri);
+        // Mostly a copy of the same text.
+        let is_same = match (uri.path_and_query(), parts.uri.path_and_query()) {
+            (Some(one), Some(other)) => std::ptr::eq(one.as_str(), other.as_str()),
+            _ => false,
+        };
+        Self { uri, path: uri.path(), query: uri.query(), is_rewritten: !is_same && is_rewritten(parts, uri) }
+    }
+
+    /// A key function sees the request as the client wrote it, in a nested router too.
+    fn as_written(self, parts: &request::Parts) -> Cow<'_, request::Parts> {
+        if *self.uri == parts.uri {
+            return Cow::Borrowed(parts);
+        }
+        let mut parts = parts.clone();
+        parts.uri = self.uri.clone();
+        Cow::Owned(parts)
+    }
 }
 
 #[cfg(feature = "axum")]
+#[inline]
 fn original(extensions: &Extensions) -> Option<&Uri> {
     crate::axum::original_uri(extensions)
 }
@@ -43,25 +72,10 @@ fn original(_: &Extensions) -> Option<&Uri> {
     None
 }
 
-/// A key function sees the request as the client wrote it, in a nested router too.
-fn as_written<'a>(parts: &'a request::Parts, uri: &Uri) -> Cow<'a, request::Parts> {
-    if std::ptr::eq(uri, &raw const parts.uri) || *uri == parts.uri {
-        return Cow::Borrowed(parts);
-    }
-    let mut parts = parts.clone();
-    parts.uri = uri.clone();
-    Cow::Owned(parts)
-}
-
-/// Whether something has given the handler another target than the client's, and not only stripped a prefix.
 fn is_rewritten(parts: &request::Parts, original: &Uri) -> bool {
     let (path, written) = (parts.uri.path(), original.path());
-    // Mostly a copy of the same text.
-    if std::ptr::eq(path, written) && parts.uri.query() == original.query() {
-        return false;
-    }
     let is_stripped = is_nested(&parts.extensions) && (written.ends_with(path) || path == "/");
-    !is_stripped || parts.uri.query() != original.query()
+    (path != written && !is_stripped) || parts.uri.query() != original.query()
 }
 
 #[cfg(feature = "axum")]
@@ -81,26 +95,51 @@ impl Rules {
         &self,
         scope: &Scope,
         parts: &request::Parts,
-        uri: &Uri,
+        target: Target<'_>,
         key: &mut Key,
     ) -> Result<(), BypassReason> {
-        let query = uri.query();
-        if uri.path().len() + query.map_or(0, str::len) > MAX_TEXT {
+        if target.path.len() + target.query.map_or(0, str::len) > MAX_TEXT {
             return Err(BypassReason::KeyTooLong);
         }
         match &self.make_cache_key {
             Some(make) => {
-                let text = make(&as_written(parts, uri)).ok_or(BypassReason::NoKey)?;
+                let text = make(&target.as_written(parts)).ok_or(BypassReason::NoKey)?;
                 self.begin_with(scope, &text, parts, key);
             }
             None => {
-                self.begin(scope, parts, uri, key);
-                if let Some(query) = query {
+                self.begin(scope, parts, target, key);
+                if let Some(query) = target.query {
                     self.add_query(query, key);
                 }
             }
         }
-        if is_rewritten(parts, uri) {
+        if target.is_rewritten || self.version.is_some() || !matches!(parts.method, Method::GET | Method::HEAD) {
+            self.add_parts(parts, target, key);
+        }
+        match key.backend.as_str().len() {
+            length if length > MAX_TEXT => return Err(BypassReason::KeyTooLong),
+            length if length > MAX_KEY => key.bound(scope, HashMethod::default()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn begin(&self, scope: &Scope, parts: &request::Parts, target: Target<'_>, key: &mut Key) {
+        match &self.key_prefix.0 {
+            Prefix::AroundPath(before, after) => {
+                scope.begin(before, key);
+                // Raw, byte for byte: axum routes on the raw path, so `/%69tems` is not `/items`.
+                key.backend.push(target.path);
+                key.backend.push(after);
+            }
+            Prefix::Literal(text) => scope.begin(text, key),
+            Prefix::Custom(text) => self.begin_with(scope, &text(&target.as_written(parts)), parts, key),
+        }
+    }
+
+    fn add_parts(&self, parts: &request::Parts, target: Target<'_>, key: &mut Key) {
+        if target.is_rewritten {
             key.part("as", parts.uri.path_and_query().map_or("", |target| target.as_str()));
         }
         if let Some(version) = &self.version {
@@ -112,24 +151,6 @@ impl Rules {
         if let (Some(_), Some(BodyKey::Read { digest, text })) = (self.key_by_body, parts.extensions.get()) {
             key.part("body", digest);
             key.note(text);
-        }
-        if key.backend.as_str().len() > MAX_TEXT {
-            return Err(BypassReason::KeyTooLong);
-        }
-        key.bound(scope, HashMethod::default());
-        Ok(())
-    }
-
-    fn begin(&self, scope: &Scope, parts: &request::Parts, uri: &Uri, key: &mut Key) {
-        match &self.key_prefix.0 {
-            Prefix::AroundPath(before, after) => {
-                scope.begin(before, key);
-                // Raw, byte for byte: axum routes on the raw path, so `/%69tems` is not `/items`.
-                key.backend.push(uri.path());
-                key.backend.push(after);
-            }
-            Prefix::Literal(text) => scope.begin(text, key),
-            Prefix::Custom(text) => self.begin_with(scope, &text(&as_written(parts, uri)), parts, key),
         }
     }
 
@@ -201,7 +222,7 @@ impl CacheLayer {
     pub fn key_for_parts(&self, parts: &request::Parts) -> Result<String> {
         let mut key = Key::default();
         self.rules
-            .key(&Scope::none(), parts, target(parts), &mut key)
+            .key(&Scope::none(), parts, Target::of(parts), &mut key)
             .map_err(|reason| Error::message(ErrorKind::Key, format!("this request has none: {}", reason.as_str())))?;
         Ok(key.backend.as_str().to_owned())
     }

@@ -46,6 +46,7 @@ impl Inside {
         }
     }
 
+    #[inline]
     pub(super) fn of(extensions: &Extensions, cache: &Cache) -> Outer {
         let Some(inside) = extensions.get::<Self>() else { return Outer::Nothing };
         if inside.filling.contains(&cache.id()) {
@@ -65,9 +66,10 @@ fn sets_apart(reason: BypassReason) -> bool {
 
 /// Says again, with an answer from the cache, what selects it: a cache further out that is being filled with it has to
 /// know, and the extensions of the answer to the first request are gone.
+#[inline]
 pub(super) fn repeat_selectors(request: &Extensions, stored: &StoredResponse) -> Option<Advice> {
     let is_filling = request.get::<Inside>().is_some_and(|inside| !inside.filling.is_empty());
-    let selectors = || stored.selecting().selectors().cloned().collect();
+    let selectors = || stored.selecting().selectors().to_vec();
     is_filling.then(|| Advice { selectors: selectors(), ..Advice::default() })
 }
 
@@ -88,7 +90,7 @@ impl Advice {
         advice.ttl = advice.ttl.or(rules.ttl);
         // A key of its own may tell requests apart that the outer layer does not.
         advice.no_store |= is_filtered || !allows || rules.has_own_key();
-        for selector in &rules.selectors {
+        for selector in &*rules.selectors {
             if !advice.selectors.contains(selector) {
                 advice.selectors.push(selector.clone());
             }

@@ -17,11 +17,11 @@ use super::{
     collect::{Collected, Collecting, Gathered, Limits, Unfit},
     date,
     future::{Answer, Oneshot},
-    key_by::target,
+    key_by::Target,
     nested::Inside,
     pipe,
     question::place,
-    rules::{Rules, Verdict, announced},
+    rules::{Rules, Verdict},
     service::finish,
     status::CacheStatus,
 };
@@ -45,7 +45,7 @@ where
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: Send,
 {
-    let asked = Kept { headers: parts.headers.clone(), uri: target(&parts).clone() };
+    let asked = Kept { headers: parts.headers.clone(), uri: Target::of(&parts).uri.clone() };
     if !parts.headers.is_empty() {
         // The whole answer is wanted, whatever this client has already.
         parts.headers.remove(header::IF_NONE_MATCH);
@@ -65,7 +65,7 @@ struct Kept {
 
 impl Kept {
     fn asked(&self) -> Asked<'_> {
-        Asked { headers: &self.headers, uri: &self.uri }
+        Asked::of(&self.headers, &self.uri)
     }
 }
 
@@ -90,16 +90,16 @@ where
     let respond = Respond { rules: Arc::clone(rules), reason: fill.reason };
     let core = &fill.cache().core;
     let now = core.clock.now();
-    let (selecting, lifetime) = match rules.of_response(&parts, asked.asked(), core.ttl, now) {
+    let (selecting, lifetime, announced) = match rules.of_response(&parts, asked.asked(), core.ttl, now) {
         Verdict::Pass(reason) => {
             let core = Arc::clone(core);
             without_waiting(&core, fill.pass(reason)).await;
             return respond.with(parts, CacheBody::inner(body), Some(reason));
         }
-        Verdict::Share { selecting, reason } => (selecting, Err(reason)),
-        Verdict::Keep { fresh, age, selecting } => (selecting, Ok(Lifetime { now, age, fresh })),
+        Verdict::Collect { keep, selecting, announced } => {
+            (selecting, keep.map(|(fresh, age)| Lifetime { now, age, fresh }), announced)
+        }
     };
-    let announced = announced(&parts.headers);
     let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, received: now, lifetime };
     match Collecting::new(body, Limits { size: rules.max_body_size, announced }).gather().await {
         Gathered::Complete(bytes) => {

@@ -1,5 +1,7 @@
 //! One request as a question to the cache: which of the representations under its key is an answer.
 
+use std::sync::Arc;
+
 use http::{Uri, request};
 
 use super::rules::Rules;
@@ -8,7 +10,7 @@ use crate::{
     flight::Head,
     key::HashMethod,
     record::Record,
-    response::{Asked, Selecting, Selector, StoredResponse},
+    response::{Asked, HostField, Selecting, Selector, StoredResponse},
 };
 
 /// A request, and the rules it is read by.
@@ -18,22 +20,24 @@ pub(super) struct Ask<'a> {
     pub(super) parts: &'a request::Parts,
     /// As the client wrote it.
     pub(super) target: &'a Uri,
+    pub(super) host: HostField<'a>,
 }
 
 impl Ask<'_> {
     fn asked(&self) -> Asked<'_> {
-        Asked { headers: &self.parts.headers, uri: self.target }
+        Asked { headers: &self.parts.headers, uri: self.target, host: self.host }
     }
 
-    fn hash<'a>(&self, selectors: impl Iterator<Item = &'a Selector>) -> u64 {
+    fn hash(&self, selectors: &[Selector]) -> u64 {
         let asked = self.asked();
-        self.cache.core.hash_all(selectors.map(|selector| (selector, asked.value(selector))))
+        self.cache.core.hash_all(selectors.iter().map(|selector| (selector, asked.value(selector))))
     }
 }
 
 impl Question for Ask<'_> {
     type Payload = StoredResponse;
 
+    #[inline]
     fn is_answered_by(&self, stored: &StoredResponse) -> bool {
         // An entry from before a selector was named here may be anybody's.
         stored.selecting().covers(&self.rules.selectors) && stored.selecting().matches(self.asked())
@@ -46,7 +50,7 @@ impl Question for Ask<'_> {
     fn id(&self, known: Option<&StoredResponse>) -> u64 {
         match known {
             Some(stored) => self.hash(stored.selecting().selectors()),
-            None => self.hash(self.rules.selectors.iter()),
+            None => self.hash(&self.rules.selectors),
         }
     }
 
@@ -84,19 +88,21 @@ pub(super) fn place(
 ) -> Place {
     let Some(slot) = slot else { return Place::Primary };
     let stored = slot.payload.selecting();
-    let mut selectors: Vec<Selector> = stored.selectors().cloned().collect();
-    let known = selectors.len();
-    for selector in response.selecting().selectors() {
+    let known = stored.selectors().len();
+    let mut selectors = stored.selectors().to_vec();
+    for selector in &**response.selecting().selectors() {
         if !selectors.contains(selector) {
             selectors.push(selector.clone());
         }
     }
+    let grows = selectors.len() > known;
+    let selectors = if grows { selectors.into() } else { Arc::clone(stored.selectors()) };
     match Selecting::of(&selectors, asked) {
         Ok(selecting) => response.select_by(selecting),
         Err(reason) => return Place::Nowhere(reason),
     }
     let nonce = slot.meta.nonce;
-    if selectors.len() > known {
+    if grows {
         Place::Primary
     } else if stored.matches(asked) {
         Place::Refresh { nonce, old: None }

@@ -13,7 +13,7 @@ use super::{
     age,
     body::CacheBody,
     future::{Answer, ResponseFuture},
-    key_by::target,
+    key_by::Target,
     nested::{Advice, Inside, Outer, repeat_selectors},
     origin,
     question::Ask,
@@ -26,7 +26,7 @@ use crate::{
     key::Key,
     observe::Event,
     reason::{BypassReason, MissReason},
-    response::{Filled, StoredResponse},
+    response::{Filled, HostField, StoredResponse},
 };
 
 /// The service of a [`CacheLayer`](super::CacheLayer).
@@ -95,13 +95,14 @@ where
         }
         let mut key = Key::default();
         let planned = self.rules.of_request(&parts, has_body(&body));
-        let uri = target(&parts);
+        let target = Target::of(&parts);
         let scope = &self.cache.space.scope;
-        let plan = match planned.and_then(|plan| self.rules.key(scope, &parts, uri, &mut key).map(|()| plan)) {
+        let (plan, host) = match planned.and_then(|plan| self.rules.key(scope, &parts, target, &mut key).map(|()| plan))
+        {
             Ok(plan) => plan,
             Err(reason) => return self.bypass(Request::from_parts(parts, body), reason),
         };
-        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: uri };
+        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: target.uri, host };
         if plan.is_forced {
             let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));
             return self.take(Turn::Run(fill), plan, Request::from_parts(parts, body));
@@ -198,7 +199,8 @@ impl<S> CacheService<S> {
         ResBody::Error: Send,
     {
         let (parts, body) = request.into_parts();
-        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: target(&parts) };
+        let host = HostField::of(&parts.headers);
+        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: Target::of(&parts).uri, host };
         if let Some(reason) = plan.on_miss {
             return match self.cache.look(&key, &ask).await {
                 Ok(found) => {

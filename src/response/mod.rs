@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 pub(crate) use self::{
     head::Filled,
-    select::{Asked, Selecting, Selector, varied},
+    select::{Asked, HostField, Selecting, Selector, varied},
 };
-use self::{head::Head, shape::Line};
+use self::{head::Head, select::Selected, shape::Line};
 use crate::{
     error::{Error, ErrorKind, Result},
     fields::members,
@@ -157,12 +157,13 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 impl Payload for StoredResponse {
     const KIND: u8 = record::RESPONSE;
-    type Head = (u16, Vec<(String, Vec<u8>)>, Selecting);
+    type Head = (u16, Vec<(String, Vec<u8>)>, Vec<(Selector, Selected)>);
 
     fn encode(&self) -> (Self::Head, Bytes) {
         let fields =
             self.head.lines().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-        ((self.status.as_u16(), fields, self.selecting.clone()), self.body.clone())
+        let selecting = self.selecting.pairs().map(|(selector, value)| (selector.clone(), value.clone())).collect();
+        ((self.status.as_u16(), fields, selecting), self.body.clone())
     }
 
     fn decode((status, fields, selecting): Self::Head, body: Bytes) -> Result<Self> {
@@ -187,7 +188,7 @@ impl Payload for StoredResponse {
             return Err(Error::message(ErrorKind::Decode, "a body of another length than its field says"));
         }
         let lines: Vec<Line<'_>> = headers.iter().collect();
-        Ok(Self::with(status, &lines, &body, selecting, &[]))
+        Ok(Self::with(status, &lines, &body, selecting.into_iter().collect(), &[]))
     }
 
     fn has_variants() -> bool {

@@ -1,6 +1,6 @@
 //! What selects among the representations of one resource.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde::{Deserialize, Serialize};
@@ -55,9 +55,43 @@ mod name {
 pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) uri: &'a Uri,
+    pub(crate) host: HostField<'a>,
+}
+
+/// What the fields of a request say of its host, found in a pass over them: that costs less than to look names up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum HostField<'a> {
+    #[default]
+    Absent,
+    Only(&'a HeaderValue),
+    /// Proxies have their say: handlers believe them, and a client may be the one who says it.
+    Proxied,
+}
+
+impl<'a> HostField<'a> {
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let mut host = Self::Absent;
+        for (name, value) in headers {
+            match name.as_str() {
+                "host" => host = host.or(value),
+                "forwarded" | "x-forwarded-host" | "x-forwarded-proto" => return Self::Proxied,
+                _ => {}
+            }
+        }
+        host
+    }
+
+    #[inline]
+    pub(crate) fn or(self, value: &'a HeaderValue) -> Self {
+        if matches!(self, Self::Proxied) { self } else { Self::Only(value) }
+    }
 }
 
 impl<'a> Asked<'a> {
+    pub(crate) fn of(headers: &'a HeaderMap, uri: &'a Uri) -> Self {
+        Self { headers, uri, host: HostField::of(headers) }
+    }
+
     /// The value of a selector; absent is not empty (Django CVE-2026-113593).
     #[inline]
     pub(crate) fn value(&self, selector: &Selector) -> Option<Cow<'a, [u8]>> {
@@ -76,23 +110,14 @@ impl<'a> Asked<'a> {
     }
 
     /// The host in lower case. A target that names one goes before the field (RFC 9112 §3.2.2).
-    ///
-    /// What a proxy says of the host belongs to it: handlers believe it, and a client may be the one who says it.
     #[inline]
     fn host(&self) -> Option<Cow<'a, [u8]>> {
-        if self.uri.scheme().is_some() {
-            return Some(Cow::Owned(self.whole_host()));
-        }
-        let mut host = None;
-        // One pass costs less than looking names up.
-        for (name, value) in self.headers {
-            match name.as_str() {
-                "host" => host = Some(value.as_bytes()),
-                "forwarded" | "x-forwarded-host" | "x-forwarded-proto" => return Some(Cow::Owned(self.whole_host())),
-                _ => {}
-            }
-        }
-        let host = host?;
+        let host = match self.host {
+            _ if self.uri.scheme().is_some() => return Some(Cow::Owned(self.whole_host())),
+            HostField::Proxied => return Some(Cow::Owned(self.whole_host())),
+            HostField::Absent => return None,
+            HostField::Only(host) => host.as_bytes(),
+        };
         if host.iter().any(u8::is_ascii_uppercase) {
             return Some(Cow::Owned(host.to_ascii_lowercase()));
         }
@@ -140,57 +165,74 @@ fn secret(value: Option<Cow<'_, [u8]>>) -> Option<Cow<'static, [u8]>> {
 }
 
 /// The selectors of a response, with the values that its request had for them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Selecting(Box<[(Selector, Selected)]>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selecting {
+    /// Mostly those of the layer itself, which all its entries share.
+    selectors: Arc<[Selector]>,
+    values: Box<[Selected]>,
+}
 
 /// The value of a request; absent is not empty.
-type Selected = Option<Box<[u8]>>;
+pub(crate) type Selected = Option<Box<[u8]>>;
 
 impl Selecting {
     /// Reads the values of a request.
-    pub(crate) fn of(selectors: &[Selector], asked: Asked<'_>) -> Result<Self, NotStored> {
+    pub(crate) fn of(selectors: &Arc<[Selector]>, asked: Asked<'_>) -> Result<Self, NotStored> {
         if selectors.len() > MAX_SELECTORS {
             return Err(NotStored::TooManySelectors);
         }
-        let mut pairs = Vec::with_capacity(selectors.len());
-        for selector in selectors {
+        let mut values = Vec::with_capacity(selectors.len());
+        for selector in &**selectors {
             let value = asked.value(selector);
             if value.as_ref().is_some_and(|value| value.len() > MAX_VALUE) {
                 return Err(NotStored::TooManySelectors);
             }
-            pairs.push((selector.clone(), value.map(|value| value.into_owned().into())));
+            values.push(value.map(|value| value.into_owned().into()));
         }
-        Ok(Self(pairs.into()))
+        Ok(Self { selectors: Arc::clone(selectors), values: values.into() })
+    }
+
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Selector, &Selected)> {
+        self.selectors.iter().zip(&self.values)
     }
 
     #[inline]
     pub(crate) fn matches(&self, asked: Asked<'_>) -> bool {
-        self.0.iter().all(|(selector, value)| asked.value(selector).as_deref() == value.as_deref())
+        self.pairs().all(|(selector, value)| asked.value(selector).as_deref() == value.as_deref())
     }
 
-    pub(crate) fn selectors(&self) -> impl Iterator<Item = &Selector> {
-        self.0.iter().map(|(selector, _)| selector)
+    pub(crate) fn selectors(&self) -> &Arc<[Selector]> {
+        &self.selectors
     }
 
     /// A digest of a request's values for these selectors.
     pub(crate) fn digest(&self, asked: Asked<'_>, hash: HashMethod) -> String {
-        let values = self.selectors().map(|selector| asked.value(selector));
+        let values = self.selectors.iter().map(|selector| asked.value(selector));
         hash.hex(&written(values)).as_str().to_owned()
     }
 
     /// The digest that the request of these values has.
     pub(crate) fn own_digest(&self, hash: HashMethod) -> String {
-        hash.hex(&written(self.0.iter().map(|(_, value)| value.as_deref()))).as_str().to_owned()
+        hash.hex(&written(self.values.iter().map(Option::as_deref))).as_str().to_owned()
     }
 
     /// Whether all of these are among the selectors.
-    pub(crate) fn covers(&self, selectors: &[Selector]) -> bool {
-        selectors.iter().all(|selector| self.selectors().any(|own| own == selector))
+    #[inline]
+    pub(crate) fn covers(&self, selectors: &Arc<[Selector]>) -> bool {
+        Arc::ptr_eq(&self.selectors, selectors) || selectors.iter().all(|wanted| self.selectors.contains(wanted))
     }
 
     pub(crate) fn weight(&self) -> usize {
-        let values = self.0.iter().map(|(_, value)| value.as_deref().map_or(0, |value| value.len() + 16));
-        self.0.len() * size_of::<(Selector, Selected)>() + values.sum::<usize>()
+        let values = self.values.iter().map(|value| value.as_deref().map_or(0, |value| value.len() + 16));
+        // The selectors are the layer's, or else few.
+        self.values.len() * size_of::<Selected>() + values.sum::<usize>()
+    }
+}
+
+impl FromIterator<(Selector, Selected)> for Selecting {
+    fn from_iter<I: IntoIterator<Item = (Selector, Selected)>>(pairs: I) -> Self {
+        let (selectors, values): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        Self { selectors: selectors.into(), values: values.into() }
     }
 }
 
@@ -228,7 +270,7 @@ mod tests {
     use super::*;
 
     fn asked<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Asked<'a> {
-        Asked { headers, uri }
+        Asked::of(headers, uri)
     }
 
     #[test]

@@ -193,7 +193,8 @@ impl MemoryBackend {
         self.0.evictions.load(Ordering::Relaxed)
     }
 
-    fn lookup(&self, key: &str, judges_itself: fn(&Value) -> bool) -> Option<Value> {
+    #[inline]
+    fn lookup(&self, key: &str, judges_itself: impl Fn(&Value) -> bool) -> Option<Value> {
         let inner = &*self.0;
         let entry = inner.table.get(key)?;
         if judges_itself(&entry.value) {

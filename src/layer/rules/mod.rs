@@ -1,0 +1,147 @@
+//! What a request and a response are, to a layer: the decisions that need no lookup.
+
+mod request;
+mod response;
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
+
+use http::{HeaderName, Method, header};
+
+use super::catalogue::{Cookies, KeyPrefix, Minded, Prefix, Query};
+use crate::{
+    key::HashMethod,
+    reason::BypassReason,
+    response::{Selector, StoredResponse},
+    ttl::Ttl,
+};
+
+pub(super) use self::{request::Use, response::Verdict};
+
+pub(super) type RequestTest = Arc<dyn Fn(&http::request::Parts) -> bool + Send + Sync>;
+pub(super) type StaleTest = Arc<dyn Fn(&http::request::Parts, &StoredResponse) -> bool + Send + Sync>;
+pub(super) type ResponseTest = Arc<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
+pub(super) type KeyFn = Arc<dyn Fn(&http::request::Parts) -> Option<String> + Send + Sync>;
+
+/// The settings of a layer; never changed once requests come.
+#[derive(Clone)]
+pub(super) struct Rules {
+    pub(super) ttl: Ttl,
+    pub(super) key_prefix: KeyPrefix,
+    pub(super) make_cache_key: Option<KeyFn>,
+    pub(super) query: Query,
+    pub(super) hash: HashMethod,
+    pub(super) version: Option<String>,
+    pub(super) methods: Vec<Method>,
+    /// The most bytes of a request body that are read for a key; `None`: none are.
+    pub(super) key_by_body: Option<usize>,
+    pub(super) unless: Option<RequestTest>,
+    pub(super) forced_update: Option<RequestTest>,
+    pub(super) is_stale: Option<StaleTest>,
+    pub(super) response_filter: Option<ResponseTest>,
+    pub(super) vary_by: Vec<HeaderName>,
+    pub(super) cookies: Cookies,
+    pub(super) ignore_authorization: bool,
+    pub(super) ignore_host: bool,
+    pub(super) obey_response: bool,
+    pub(super) obey_request: bool,
+    pub(super) strip_set_cookie: bool,
+    pub(super) hit_header: Option<HeaderName>,
+    pub(super) age_header: bool,
+    pub(super) cache_status: Option<String>,
+    /// Fields that change at every hit: what `hit_header`, `age_header` and `cache_status` come to.
+    pub(super) slots: Vec<HeaderName>,
+    /// What selects before any response is known.
+    pub(super) selectors: Arc<[Selector]>,
+    pub(super) max_body_size: usize,
+    pub(super) body_wait: Duration,
+    /// For which reasons the user was told how to cache what bypasses: one bit each.
+    pub(super) hinted: Arc<AtomicU32>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let mut rules = Self {
+            ttl: Ttl::Default,
+            key_prefix: KeyPrefix::default(),
+            make_cache_key: None,
+            query: Query::all(),
+            hash: HashMethod::default(),
+            version: None,
+            methods: Vec::new(),
+            key_by_body: None,
+            unless: None,
+            forced_update: None,
+            is_stale: None,
+            response_filter: None,
+            vary_by: Vec::new(),
+            cookies: Cookies::bypass(),
+            ignore_authorization: false,
+            ignore_host: false,
+            obey_response: true,
+            obey_request: false,
+            strip_set_cookie: false,
+            hit_header: None,
+            age_header: false,
+            cache_status: None,
+            slots: Vec::new(),
+            selectors: Arc::default(),
+            max_body_size: 1 << 20,
+            body_wait: Duration::from_secs(1),
+            hinted: Arc::default(),
+        };
+        rules.settle();
+        rules
+    }
+}
+
+impl Rules {
+    /// Works out what follows from the settings.
+    pub(super) fn settle(&mut self) {
+        let age = self.age_header.then_some(header::AGE);
+        let status = self.cache_status.is_some().then(|| HeaderName::from_static("cache-status"));
+        self.slots = age.into_iter().chain(self.hit_header.clone()).chain(status).collect();
+
+        let host = (!self.ignore_host || self.vary_by.contains(&header::HOST)).then_some(Selector::Host);
+        let fields = self.vary_by.iter().cloned().map(Selector::from);
+        let fields = fields.filter(|field| *field != Selector::Host);
+        let names: &[String] = if let Minded::Only(names) = &self.cookies.0 { names } else { &[] };
+        let cookies = names.iter().map(|name| Selector::Cookie(name.as_str().into()));
+        self.selectors = host.into_iter().chain(fields).chain(cookies).collect();
+    }
+
+    /// Whether a function makes the key, or a part of it.
+    pub(super) fn has_own_key(&self) -> bool {
+        self.make_cache_key.is_some() || matches!(self.key_prefix.0, Prefix::Custom(_))
+    }
+
+    /// Says once how to cache what bypasses; to `tracing`, if that is there.
+    pub(super) fn hint(&self, reason: BypassReason) {
+        #[cfg(feature = "tracing")]
+        if let Some(hint) = reason.hint() {
+            let bit = 1 << (reason as u32);
+            if self.hinted.fetch_or(bit, std::sync::atomic::Ordering::Relaxed) & bit == 0 {
+                tracing::warn!(target: "axum_caching", reason = reason.as_str(), "not cached; if it should be, {hint}");
+            }
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = (&self.hinted, reason);
+    }
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules")
+            .field("ttl", &self.ttl)
+            .field("key_prefix", &self.key_prefix)
+            .field("query", &self.query)
+            .field("methods", &self.methods)
+            .field("vary_by", &self.vary_by)
+            .field("cookies", &self.cookies)
+            .field("max_body_size", &self.max_body_size)
+            .finish_non_exhaustive()
+    }
+}

@@ -4,8 +4,9 @@ use std::{
     task::{Context, Poll},
 };
 
+use arrayvec::ArrayVec;
 use bytes::Bytes;
-use http::{Extensions, HeaderValue, Request, Response, header};
+use http::{Extensions, HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -280,24 +281,28 @@ fn hit<B: Body>(
     extensions: Extensions,
 ) -> Response<CacheBody<B>> {
     let stored = &found.record.payload;
-    let mut filled = Filled::new();
+    let mut values = ArrayVec::new();
     if rules.age_header {
-        filled.push((&header::AGE, age::value(found.age / 1_000)));
+        values.push(Some(age::value(found.age / 1_000)));
     }
-    if let Some(name) = &rules.hit_header {
-        filled.push((name, HeaderValue::from_static("True")));
+    if rules.hit_header.is_some() {
+        values.push(Some(HeaderValue::from_static("True")));
     }
     if let Some(cache) = &rules.cache_status {
-        filled.push((&status::NAME, CacheStatus::Hit.field(cache, found.left)));
+        values.push(Some(CacheStatus::Hit.field(cache, found.left)));
     }
     let body = if is_head { Bytes::new() } else { stored.body().clone() };
-    rebuild(stored, filled, body, CacheStatus::Hit, extensions)
+    rebuild(stored, Filled { slots: &rules.slots, values }, body, CacheStatus::Hit, extensions)
 }
 
 fn shared<B: Body>(stored: &StoredResponse, rules: &Rules, extensions: Extensions) -> Response<CacheBody<B>> {
     let status = CacheStatus::Shared;
-    let field = rules.cache_status.iter().map(|cache| (&status::NAME, status.field(cache, None)));
-    rebuild(stored, field.collect(), stored.body().clone(), status, extensions)
+    let value = |slot: &HeaderName| {
+        let cache = rules.cache_status.as_ref().filter(|_| *slot == status::NAME)?;
+        Some(status.field(cache, None))
+    };
+    let values = rules.slots.iter().map(value).collect();
+    rebuild(stored, Filled { slots: &rules.slots, values }, stored.body().clone(), status, extensions)
 }
 
 fn rebuild<B: Body>(

@@ -18,21 +18,27 @@ pub(crate) struct Head {
 }
 
 /// So many fields are made for each answer, at most.
-pub(crate) const FILLED: usize = 3;
+const FILLED: usize = 3;
 
-/// The fields that are made for one answer, in the order of the slots that they were given.
-pub(crate) type Filled<'a> = ArrayVec<(&'a HeaderName, HeaderValue), FILLED>;
+/// The fields that are made for one answer: for each slot of a layer its value, or that it has none.
+pub(crate) struct Filled<'a> {
+    pub(crate) slots: &'a Arc<[HeaderName]>,
+    pub(crate) values: ArrayVec<Option<HeaderValue>, FILLED>,
+}
 
 impl Head {
     /// Keeps these lines, which are in the order of a header map, and gives room for slots that they do not fill
     /// themselves. What is `behind` is copied together with the values.
-    pub(super) fn new(lines: &[Line<'_>], slots: &[HeaderName], behind: &[u8]) -> (Self, Bytes) {
-        let slots: Vec<&HeaderName> = slots.iter().filter(|slot| lines.iter().all(|(name, _)| name != *slot)).collect();
-        let shape = Shape::of(lines, &slots);
-        let both = lines.iter().zip(shape.map.values());
+    pub(super) fn new(lines: &[Line<'_>], slots: &Arc<[HeaderName]>, behind: &[u8]) -> (Self, Bytes) {
+        let is_missing = |slot: &&HeaderName| lines.iter().all(|(name, _)| name != slot);
+        let shape = if slots.iter().all(|slot| is_missing(&slot)) {
+            Shape::of(lines, slots)
+        } else {
+            Shape::of(lines, &slots.iter().filter(is_missing).cloned().collect())
+        };
         let differing: Vec<(u16, &HeaderValue)> = (0..)
-            .zip(both)
-            .filter(|(_, ((_, value), common))| value != common || value.is_sensitive() != common.is_sensitive())
+            .zip(lines.iter().zip(shape.lines()))
+            .filter(|(_, ((_, value), (_, common)))| value != common || value.is_sensitive() != common.is_sensitive())
             .map(|(position, ((_, value), _))| (position, *value))
             .collect();
         let (values, behind) = copied(differing.iter().map(|(_, value)| *value), behind);
@@ -43,7 +49,7 @@ impl Head {
     /// The lines, without slots.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let mut own = self.own.iter().peekable();
-        self.shape.map.iter().take(self.shape.len()).enumerate().map(move |(position, (name, value))| {
+        self.shape.lines().enumerate().map(move |(position, (name, value))| {
             let own = own.next_if(|(at, _)| usize::from(*at) == position);
             (name, own.map_or(value, |(_, own)| own))
         })
@@ -53,24 +59,12 @@ impl Head {
     #[inline]
     pub(super) fn answer(&self, filled: Filled<'_>) -> HeaderMap {
         let mut headers = self.shape.map.clone();
-        if self.own.is_empty() && self.shape.slots.is_empty() && filled.is_empty() {
-            return headers;
+        if !self.own.is_empty() {
+            self.put_own(&mut headers);
         }
-        let is_fitting = self.shape.slots.iter().eq(filled.iter().map(|(name, _)| *name));
-        let mut values = headers.values_mut();
-        let mut next = 0;
-        let mut put = |position: usize, value: HeaderValue| {
-            if let Some(place) = values.nth(position - next) {
-                *place = value;
-            }
-            next = position + 1;
-        };
-        for (position, value) in &self.own {
-            put(usize::from(*position), value.clone());
-        }
-        if is_fitting {
-            for (position, (_, value)) in (self.shape.len()..).zip(filled) {
-                put(position, value);
+        if self.shape.has_slots(filled.slots) && filled.values.iter().all(Option::is_some) {
+            for (slot, value) in headers.values_mut().zip(filled.values.into_iter().flatten()) {
+                *slot = value;
             }
         } else {
             self.fill_by_name(&mut headers, filled);
@@ -78,13 +72,26 @@ impl Head {
         headers
     }
 
+    fn put_own(&self, headers: &mut HeaderMap) {
+        let mut values = headers.values_mut();
+        let mut next = 0;
+        for (position, value) in &self.own {
+            let position = self.shape.slots.len() + usize::from(*position);
+            if let Some(place) = values.nth(position - next) {
+                *place = value.clone();
+            }
+            next = position + 1;
+        }
+    }
+
     /// For what was stored by a layer with other options, or by an origin that sends such a field itself.
     #[cold]
     fn fill_by_name(&self, headers: &mut HeaderMap, filled: Filled<'_>) {
-        for slot in &self.shape.slots {
+        for slot in &*self.shape.slots {
             headers.remove(slot);
         }
-        for (name, value) in filled {
+        for (name, value) in filled.slots.iter().zip(filled.values) {
+            let Some(value) = value else { continue };
             // A map that is full cannot tell; that is no reason to fail. Each cache on the way adds its own
             // `Cache-Status`, and ours comes after those nearer the origin.
             if name == "cache-status" {
@@ -114,9 +121,17 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
-    fn head(headers: &HeaderMap, slots: &[HeaderName]) -> Head {
+    fn head(headers: &HeaderMap, slots: &Arc<[HeaderName]>) -> Head {
         let lines: Vec<Line<'_>> = headers.iter().collect();
         Head::new(&lines, slots, b"").0
+    }
+
+    fn plain(headers: &HeaderMap) -> Head {
+        head(headers, &Arc::default())
+    }
+
+    fn answer(head: &Head) -> HeaderMap {
+        head.answer(Filled { slots: &Arc::default(), values: ArrayVec::new() })
     }
 
     #[test]
@@ -124,45 +139,53 @@ mod tests {
         let one = map(&[("x-head-test", "1"), ("link", "a"), ("link", "b"), ("etag", "1")]);
         let two = map(&[("x-head-test", "1"), ("link", "a"), ("link", "c"), ("etag", "2")]);
 
-        let (first, second) = (head(&one, &[]), head(&two, &[]));
+        let (first, second) = (plain(&one), plain(&two));
 
         assert!(Arc::ptr_eq(&first.shape, &second.shape));
         assert_eq!((first.own.len(), second.own.len()), (0, 2));
-        assert_eq!((first.answer(Filled::new()), second.answer(Filled::new())), (one, two));
+        assert_eq!((answer(&first), answer(&second)), (one, two));
         assert!(second.weight() < 150, "{}", second.weight());
     }
 
     #[test]
     fn a_value_that_is_sensitive_stays_so_and_does_not_make_others_so() {
-        let plain = map(&[("x-sensitive-test", "1")]);
-        let mut secret = plain.clone();
+        let open = map(&[("x-sensitive-test", "1")]);
+        let mut secret = open.clone();
         secret.values_mut().for_each(|value| value.set_sensitive(true));
 
-        for headers in [&plain, &secret, &plain] {
-            let answer = head(headers, &[]).answer(Filled::new());
+        for headers in [&open, &secret, &open] {
+            let answer = answer(&plain(headers));
             assert_eq!(answer["x-sensitive-test"].is_sensitive(), headers["x-sensitive-test"].is_sensitive());
         }
     }
 
     #[test]
     fn slots_are_filled_where_they_are_and_what_an_origin_sends_itself_is_no_slot() {
-        let slots = [header::AGE, HeaderName::from_static("cache-status")];
-        let filled = || -> Filled<'_> { slots.iter().zip(["7", "c; hit"].map(HeaderValue::from_static)).collect() };
+        let slots: Arc<[HeaderName]> = [header::AGE, HeaderName::from_static("cache-status")].into();
+        let fill = |head: &Head, values: [Option<&'static str>; 2]| {
+            let values = values.into_iter().map(|value| value.map(HeaderValue::from_static)).collect();
+            head.answer(Filled { slots: &slots, values })
+        };
 
-        let plain = head(&map(&[("x-slot-test", "1")]), &slots);
-        assert_eq!(plain.answer(filled()), map(&[("x-slot-test", "1"), ("age", "7"), ("cache-status", "c; hit")]));
-        assert_eq!(plain.answer(Filled::new()), map(&[("x-slot-test", "1")]), "a layer with other options");
-        assert_eq!(plain.lines().count(), 1);
+        let stored = head(&map(&[("x-slot-test", "1")]), &slots);
+        let both = map(&[("x-slot-test", "1"), ("age", "7"), ("cache-status", "c; hit")]);
+        assert_eq!(fill(&stored, [Some("7"), Some("c; hit")]), both);
+        assert_eq!(fill(&stored, [None, Some("c")]), map(&[("x-slot-test", "1"), ("cache-status", "c")]));
+        assert_eq!(answer(&stored), map(&[("x-slot-test", "1")]), "a layer with other options");
+        assert_eq!(stored.lines().count(), 1);
 
-        let own = head(&map(&[("cache-status", "origin")]), &slots);
-        let expected = map(&[("cache-status", "origin"), ("cache-status", "c; hit"), ("age", "7")]);
-        assert_eq!(own.answer(filled()), expected);
+        let own = head(&map(&[("x-slot-test", "2"), ("cache-status", "origin")]), &slots);
+        let expected = [("x-slot-test", "2"), ("cache-status", "origin"), ("cache-status", "c; hit"), ("age", "7")];
+        assert_eq!(fill(&own, [Some("7"), Some("c; hit")]), map(&expected));
+
+        let other = head(&map(&[("x-slot-test", "3")]), &slots);
+        assert_eq!(fill(&other, [Some("7"), Some("c; hit")])["x-slot-test"], "3");
     }
 
     #[test]
     fn a_head_that_shares_its_shape_with_nobody_weighs_all_of_it() {
         let many: Vec<_> = (0..100).map(|_| ("link", "x")).collect();
-        assert!(head(&map(&many), &[]).weight() > 10_000);
+        assert!(plain(&map(&many)).weight() > 10_000);
     }
 
     #[test]
@@ -172,10 +195,10 @@ mod tests {
             .map(|n| {
                 let name = HeaderName::try_from(format!("x-room-{n}")).expect("a name");
                 let headers: HeaderMap = [(name, HeaderValue::from(n))].into_iter().collect();
-                (head(&headers, &[]), headers)
+                (plain(&headers), headers)
             })
             .collect();
-        assert!(heads.iter().all(|(head, headers)| head.answer(Filled::new()) == *headers));
+        assert!(heads.iter().all(|(head, headers)| answer(head) == *headers));
         assert!(heads.iter().any(|(head, _)| head.weight() > 0), "who found no place weighs what it is");
     }
 }

@@ -4,6 +4,8 @@ mod head;
 mod select;
 mod shape;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -56,7 +58,7 @@ impl StoredResponse {
         body: &Bytes,
         date: &HeaderValue,
         selecting: Selecting,
-        slots: &[HeaderName],
+        slots: &Arc<[HeaderName]>,
     ) -> Self {
         let mut lines = Vec::with_capacity(headers.len() + 2);
         lines.extend(headers);
@@ -73,7 +75,13 @@ impl StoredResponse {
         Self::with(status, &lines, body, selecting, slots)
     }
 
-    fn with(status: StatusCode, lines: &[Line<'_>], body: &Bytes, selecting: Selecting, slots: &[HeaderName]) -> Self {
+    fn with(
+        status: StatusCode,
+        lines: &[Line<'_>],
+        body: &Bytes,
+        selecting: Selecting,
+        slots: &Arc<[HeaderName]>,
+    ) -> Self {
         let is_small = body.len() <= COPIED;
         let (head, copy) = Head::new(lines, slots, if is_small { body } else { b"" });
         Self { status, head, body: if is_small { copy } else { body.clone() }, selecting }
@@ -188,7 +196,7 @@ impl Payload for StoredResponse {
             return Err(Error::message(ErrorKind::Decode, "a body of another length than its field says"));
         }
         let lines: Vec<Line<'_>> = headers.iter().collect();
-        Ok(Self::with(status, &lines, &body, selecting.into_iter().collect(), &[]))
+        Ok(Self::with(status, &lines, &body, selecting.into_iter().collect(), &Arc::default()))
     }
 
     fn has_variants() -> bool {
@@ -213,7 +221,7 @@ mod tests {
         }
         let (parts, ()) = response.body(()).expect("valid").into_parts();
         let body = Bytes::from_static(b"body");
-        StoredResponse::new(parts.status, &parts.headers, &body, &DATE, Selecting::default(), &[])
+        StoredResponse::new(parts.status, &parts.headers, &body, &DATE, Selecting::default(), &Arc::default())
     }
 
     #[test]
@@ -240,7 +248,14 @@ mod tests {
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.headers.append("link", HeaderValue::from_static("a"));
         parts.headers.append("link", HeaderValue::from_bytes(b"caf\xe9").expect("valid"));
-        let stored = StoredResponse::new(parts.status, &parts.headers, &Bytes::new(), &DATE, Selecting::default(), &[]);
+        let stored = StoredResponse::new(
+            parts.status,
+            &parts.headers,
+            &Bytes::new(),
+            &DATE,
+            Selecting::default(),
+            &Arc::default(),
+        );
 
         let (head, body) = stored.encode();
         let back = StoredResponse::decode(head, body).expect("decodes");
@@ -254,7 +269,14 @@ mod tests {
     fn a_small_body_does_not_keep_the_buffer_it_was_cut_from() {
         let buffer = Bytes::from(vec![1; 1 << 20]);
         let slice = buffer.slice(..10);
-        let stored = StoredResponse::new(StatusCode::OK, &HeaderMap::new(), &slice, &DATE, Selecting::default(), &[]);
+        let stored = StoredResponse::new(
+            StatusCode::OK,
+            &HeaderMap::new(),
+            &slice,
+            &DATE,
+            Selecting::default(),
+            &Arc::default(),
+        );
         assert_eq!(stored.body(), &slice);
         assert_ne!(stored.body().as_ptr(), slice.as_ptr());
     }

@@ -29,20 +29,20 @@ const EMPTY_SLOT: &str = "-";
 
 static SHARED: [Mutex<Option<Arc<Shape>>>; PLACES] = [const { Mutex::new(None) }; PLACES];
 
-/// The names of a head, with the values of the first response that had them, and slots after them.
+/// Slots, and after them the names of a head with the values of the first response that had them.
 #[derive(Debug)]
 pub(super) struct Shape {
     /// Every answer begins as a clone of it. The slots are in it too: `HeaderMap` reallocates when it grows after a
     /// clone.
     pub(super) map: HeaderMap,
-    /// The names of its last lines, which are made anew for each answer.
-    pub(super) slots: Box<[HeaderName]>,
+    /// The names of its first lines, which are made anew for each answer. Mostly those of the layer, which all share.
+    pub(super) slots: Arc<[HeaderName]>,
     is_shared: bool,
 }
 
 impl Shape {
     /// The shape of these lines: one that others use too, or a new one.
-    pub(super) fn of(lines: &[Line<'_>], slots: &[&HeaderName]) -> Arc<Self> {
+    pub(super) fn of(lines: &[Line<'_>], slots: &Arc<[HeaderName]>) -> Arc<Self> {
         if lines.len() > MAX_LINES || size_of_values(lines) > MAX_VALUES {
             return Arc::new(Self::new(lines, slots, false));
         }
@@ -59,28 +59,33 @@ impl Shape {
         shape
     }
 
-    fn new(lines: &[Line<'_>], slots: &[&HeaderName], is_shared: bool) -> Self {
+    fn new(lines: &[Line<'_>], slots: &Arc<[HeaderName]>, is_shared: bool) -> Self {
         let (values, _) = copied(lines.iter().map(|(_, value)| *value), b"");
         let mut map = HeaderMap::with_capacity(lines.len() + slots.len());
+        for slot in &**slots {
+            map.append(slot, HeaderValue::from_static(EMPTY_SLOT));
+        }
         for ((name, _), value) in lines.iter().zip(values) {
             map.append(*name, value);
         }
-        for slot in slots {
-            map.append(*slot, HeaderValue::from_static(EMPTY_SLOT));
-        }
         // A clone is exact: no room that was only needed while it grew.
-        Self { map: map.clone(), slots: slots.iter().copied().cloned().collect(), is_shared }
+        Self { map: map.clone(), slots: Arc::clone(slots), is_shared }
     }
 
-    fn has_names(&self, lines: &[Line<'_>], slots: &[&HeaderName]) -> bool {
+    fn has_names(&self, lines: &[Line<'_>], slots: &Arc<[HeaderName]>) -> bool {
         self.map.len() == lines.len() + slots.len()
-            && self.slots.iter().eq(slots.iter().copied())
-            && self.map.iter().zip(lines).all(|((own, _), (name, _))| own == *name)
+            && self.has_slots(slots)
+            && self.lines().zip(lines).all(|((own, _), (name, _))| own == *name)
     }
 
-    /// How many lines are no slots.
-    pub(super) fn len(&self) -> usize {
-        self.map.len() - self.slots.len()
+    #[inline]
+    pub(super) fn has_slots(&self, slots: &Arc<[HeaderName]>) -> bool {
+        Arc::ptr_eq(&self.slots, slots) || self.slots == *slots
+    }
+
+    /// What is no slot.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.map.iter().skip(self.slots.len())
     }
 
     /// What an entry of this shape has to account for.

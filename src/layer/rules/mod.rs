@@ -53,7 +53,7 @@ pub(super) struct Rules {
     pub(super) age_header: bool,
     pub(super) cache_status: Option<String>,
     /// Fields that change at every hit: what `hit_header`, `age_header` and `cache_status` come to.
-    pub(super) slots: Vec<HeaderName>,
+    pub(super) slots: Arc<[HeaderName]>,
     /// What selects before any response is known.
     pub(super) selectors: Arc<[Selector]>,
     pub(super) max_body_size: usize,
@@ -87,7 +87,7 @@ impl Default for Rules {
             hit_header: None,
             age_header: false,
             cache_status: None,
-            slots: Vec::new(),
+            slots: Arc::default(),
             selectors: Arc::default(),
             max_body_size: 1 << 20,
             body_wait: Duration::from_secs(1),

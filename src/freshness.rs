@@ -58,6 +58,7 @@ mod tests {
             nonce: 1,
             took: 0,
             digested: None,
+            carried: Box::default(),
             namespace,
         }
     }

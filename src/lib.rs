@@ -94,6 +94,7 @@ mod flight;
 mod freshness;
 mod key;
 mod layer;
+mod memo;
 mod observe;
 mod policy;
 mod reason;
@@ -106,10 +107,13 @@ mod value;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[doc(hidden)]
+pub mod private;
+
 pub use backend::{Backend, BackendFuture, NullBackend};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
-pub use cache::{Cache, CacheBuilder};
+pub use cache::{Cache, CacheBuilder, FillContext};
 pub use clock::Clock;
 pub use codec::Codec;
 pub use error::{BoxError, Error, ErrorKind, Result};
@@ -119,6 +123,7 @@ pub use layer::{
     BodyError, BodyKeyedLayer, BodyKeyedService, BufferedBody, CacheBody, CacheLayer, CacheService, CacheStatus,
     Cookies, HitHeader, KeyPrefix, Query, ResponseFuture,
 };
+pub use memo::{Begun, Call, Encoded, Keep, Live, Memoizer};
 pub use observe::{CacheStats, Event, Observer};
 pub use policy::CachePolicy;
 pub use reason::{BypassReason, MissReason, NotStored};

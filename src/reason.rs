@@ -43,6 +43,8 @@ pub enum BypassReason {
     NoStore,
     /// A layer of the same cache further out let it pass for what it carries. A scope of its own would cache it.
     Nested,
+    /// A memoized function called itself with the same arguments: to wait for the result would be to wait for itself.
+    Recursion,
 }
 
 impl BypassReason {
@@ -64,6 +66,7 @@ impl BypassReason {
             Self::Conditional => "conditional",
             Self::NoStore => "no-store",
             Self::Nested => "nested",
+            Self::Recursion => "recursion",
         }
     }
 
@@ -104,6 +107,8 @@ pub enum MissReason {
     Expired,
     /// The namespace was cleared.
     Cleared,
+    /// Something that the entry was made of was purged.
+    Purged,
     /// The entry is from the future: a clock was wrong.
     Skewed,
     /// The entry belongs to another key with the same digest.
@@ -130,6 +135,7 @@ impl MissReason {
             Self::Variant => "variant",
             Self::Expired => "expired",
             Self::Cleared => "cleared",
+            Self::Purged => "purged",
             Self::Skewed => "skewed",
             Self::Collision => "collision",
             Self::Unreadable => "unreadable",
@@ -143,7 +149,7 @@ impl MissReason {
 
     /// Whether there was an entry that the run was to replace.
     pub(crate) fn leaves_an_entry(self) -> bool {
-        matches!(self, Self::Expired | Self::Skewed | Self::IsStale | Self::Forced)
+        matches!(self, Self::Expired | Self::Purged | Self::Skewed | Self::IsStale | Self::Forced)
     }
 }
 

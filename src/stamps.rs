@@ -16,7 +16,8 @@ pub(crate) fn fresh() -> u64 {
     RandomState::new().hash_one(0_u8) | 1
 }
 
-/// The stamp of one namespace. Replacing it makes every entry that was stored under it, or will be, unreachable.
+/// The stamp of one namespace, or of one function. Replacing it makes every entry that was stored under it, or will
+/// be, unreachable.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp(Arc<AtomicU64>);
 
@@ -26,7 +27,12 @@ impl Stamp {
         self.0.load(Ordering::Acquire)
     }
 
-    fn replace(&self) {
+    /// Whether two are the same stamp, not only of the same value.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    pub(crate) fn replace(&self) {
         self.0.store(fresh(), Ordering::Release);
     }
 }

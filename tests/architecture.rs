@@ -19,19 +19,21 @@ const LEVELS: &[(&str, usize)] = &[
     ("fields", 0),
     ("key", 1),
     ("value", 1),
+    ("stamps", 1),
     ("backend", 2),
     ("codec", 3),
     ("record", 3),
     ("observe", 3),
     ("freshness", 4),
-    ("stamps", 4),
     ("flight", 4),
     ("cache", 5),
     ("policy", 6),
     ("response", 6),
+    ("memo", 6),
     ("axum", 7),
     ("layer", 8),
     ("testing", 9),
+    ("private", 9),
     ("lib", 10),
 ];
 
@@ -44,8 +46,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     // `CacheLayer::around` makes the body type of `axum::serve`.
     ("axum", &["axum", "layer/around.rs"]),
     ("quick_cache", &["backend/memory"]),
-    ("dashmap", &["flight", "stamps"]),
-    ("postcard", &["codec", "record"]),
+    ("dashmap", &["flight", "stamps", "cache/functions.rs"]),
+    ("postcard", &["codec", "record", "memo/keep.rs"]),
     ("serde_urlencoded", &["layer/key_by.rs"]),
     ("percent_encoding", &["fields", "layer/key_by.rs"]),
 ];

@@ -77,6 +77,12 @@ use crate::{
     note = "use `MemoryBackend::default()`, or implement `axum_caching::Backend`; see examples/own_backend.rs"
 )]
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// Whether values stay the live objects they are, in this process and for this process alone. A backend that asks
+    /// a value for its bytes says `false`, which is the default.
+    fn keeps_live(&self) -> bool {
+        false
+    }
+
     /// The answer of [`get`](Backend::get), if it is there without waiting; `None` means: ask `get`.
     fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {
         let _ = key;
@@ -159,6 +165,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 /// A shared backend is a backend: everything goes to the one inside, also what a trait could provide.
 #[deny(clippy::missing_trait_methods)]
 impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn keeps_live(&self) -> bool {
+        (**self).keeps_live()
+    }
+
     fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {
         (**self).get_now(key)
     }

@@ -23,6 +23,10 @@ use crate::{error::Result, value::Value};
 pub struct NullBackend {}
 
 impl Backend for NullBackend {
+    fn keeps_live(&self) -> bool {
+        true
+    }
+
     fn get_now(&self, _: &str) -> Option<Result<Option<Value>>> {
         Some(Ok(None))
     }

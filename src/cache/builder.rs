@@ -5,7 +5,7 @@ use std::{
 
 use foldhash::quality::RandomState;
 
-use super::{Background, Cache, Core, markers::Markers};
+use super::{Background, Cache, Core, functions::Functions, markers::Markers};
 use crate::{
     backend::Backend,
     clock::Clock,
@@ -147,6 +147,7 @@ impl CacheBuilder {
             stores: AtomicU64::new(0),
             markers: Markers::default(),
             stamps: Stamps::default(),
+            functions: Functions::default(),
             hasher: RandomState::default(),
         };
         Cache::with(core, Scope::root(&self.key_prefix))

@@ -4,13 +4,13 @@ use std::{convert::Infallible, future::Future, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Cache, Fill, Lifetime, OwnedKey, Place, Question, Turn, turn::Patience};
+use super::{Cache, Fill, FillContext, Lifetime, OwnedKey, Place, Question, Turn, turn::Patience};
 use crate::{
     codec,
     flight::Head,
     observe::Event,
     reason::{MissReason, NotStored},
-    record::{Encoded, Record},
+    record::{Encoded, Payload, Record},
     ttl::Ttl,
 };
 
@@ -119,7 +119,9 @@ impl Cache {
         match self.value_or_fill(key).await {
             Value::Found(value) => Ok(value),
             Value::Missing(fill) => {
-                let value = compute().await?;
+                let value = fill.context().clone().scope(compute()).await;
+                fill.hand_on(&FillContext::current());
+                let value = value?;
                 self.keep(fill, &value, ttl.into()).await;
                 Ok(value)
             }
@@ -134,6 +136,7 @@ impl Cache {
                 Turn::Hit(found, same) => match self.decoded(&found.record.payload) {
                     Some(value) => {
                         self.core.reporter.tell(&Event::Hit { key: &same.primary });
+                        FillContext::current().note(&found.record.meta.carried, &self.core.backend);
                         return Value::Found(value);
                     }
                     // Of another type: once more, and whoever leads replaces it for all.
@@ -144,7 +147,10 @@ impl Cache {
                     None => return Value::Missing(self.alone(same, MissReason::Unreadable, 0)),
                 },
                 Turn::Shared(record, same) => match self.decoded(&record.payload) {
-                    Some(value) => return Value::Found(value),
+                    Some(value) => {
+                        FillContext::current().note(&record.meta.carried, &self.core.backend);
+                        return Value::Found(value);
+                    }
                     None => return Value::Missing(self.alone(same, MissReason::NotShared, 0)),
                 },
                 // Only `begin` says so; `turn` has waited.
@@ -160,11 +166,7 @@ impl Cache {
         };
         match (payload, ttl.or(self.core.ttl).lifetime()) {
             (Ok(payload), Some(fresh)) => {
-                let lifetime = Lifetime { now: self.core.clock.now(), age: Duration::ZERO, fresh };
-                // A store that has been sent is seen through, also if the caller goes away meanwhile. The caller does
-                // not wait for a backend that hangs.
-                let storing = self.seen_through(fill.store(payload, lifetime, |_, _, _| Place::Primary));
-                let _ = Patience::new(self.core.wait).bound(storing).await;
+                self.store(fill, payload, fresh).await;
             }
             (Ok(_), None) => fill.decline(NotStored::NoLifetime),
             (Err(error), _) => {
@@ -172,6 +174,19 @@ impl Cache {
                 fill.decline(NotStored::Incomplete);
             }
         }
+    }
+
+    /// Stores what a run made. A store that has been sent is seen through, also if the caller goes away meanwhile; and
+    /// the caller does not wait for a backend that hangs: `None`.
+    pub(crate) async fn store<P: Payload>(
+        &self,
+        fill: Fill,
+        payload: P,
+        fresh: Option<Duration>,
+    ) -> Option<Result<(), NotStored>> {
+        let lifetime = Lifetime { now: self.core.clock.now(), age: Duration::ZERO, fresh };
+        let storing = self.seen_through(fill.store(payload, lifetime, |_, _, _| Place::Primary));
+        Patience::new(self.core.wait).bound(storing).await
     }
 
     fn decoded<T: DeserializeOwned>(&self, payload: &Encoded) -> Option<T> {

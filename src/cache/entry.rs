@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use super::Cache;
+use super::{Cache, OwnedKey};
 use crate::{
     codec,
     error::{Error, ErrorKind, Result},
@@ -31,10 +31,12 @@ impl Cache {
 
     /// Removes a key; says whether it was there. What a purge of this key means is said at [`Cache`].
     pub async fn delete(&self, key: &str) -> Result<bool> {
-        let key = self.key(key)?;
-        let primary = Arc::from(key.backend.as_str());
-        let _gate = self.purge(&primary).await;
-        self.core.backend.delete(&primary).await
+        self.delete_result(&OwnedKey::from(&self.key(key)?)).await
+    }
+
+    pub(crate) async fn delete_result(&self, key: &OwnedKey) -> Result<bool> {
+        let _gate = self.purge(&key.primary).await;
+        self.core.backend.delete(&key.primary).await
     }
 
     /// Whether a key is there.

@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use super::{Cache, lookup::KeyText};
+use super::{Cache, context::FillContext, lookup::KeyText};
 use crate::{
     error::{Error, ErrorKind},
     flight::{Head, Lead, Outcome},
     key::Key,
     observe::Event,
     reason::{MissReason, NotStored},
-    record::{Meta, Payload, Record},
+    record::{Carried, Meta, Payload, Record},
     stamps,
     ttl::deadline,
 };
@@ -54,6 +54,8 @@ pub(crate) struct Fill {
     began: u64,
     /// The stamp of the namespace when the fill began: what is stored late is dead on arrival.
     namespace: u64,
+    /// What its answer depends on beside that.
+    context: FillContext,
 }
 
 /// When a new record may be used.
@@ -78,11 +80,30 @@ impl Fill {
     pub(super) fn begin(cache: &Cache, key: OwnedKey, lead: Lead, reason: MissReason) -> Self {
         cache.core.reporter.tell(&Event::Miss { key: &key.primary, reason });
         let (began, namespace) = (cache.core.clock.now(), cache.space.stamp.now());
-        Self { key, reason, lead, cache: cache.clone(), began, namespace }
+        let context = FillContext::of_fill(cache, &key.primary);
+        Self { key, reason, lead, cache: cache.clone(), began, namespace, context }
     }
 
     pub(crate) fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// The origin runs in it, so that the memoized values that it reads are noted.
+    pub(crate) fn context(&self) -> &FillContext {
+        &self.context
+    }
+
+    /// Notes what the answer depends on, before it is made.
+    pub(crate) fn depends_on(&self, carried: &[Carried]) {
+        self.context.note(carried, &self.cache.core.backend);
+    }
+
+    /// Hands what the answer depends on to the fill that its caller is a part of.
+    pub(crate) fn hand_on(&self, outer: &FillContext) {
+        match self.context.carried() {
+            Some(carried) => outer.note(&carried, &self.cache.core.backend),
+            None => outer.refuse(),
+        }
     }
 
     /// Tells those who wait what is known of the answer.
@@ -104,6 +125,10 @@ impl Fill {
             drop(gate);
             return Err(self.give_up(NotStored::Refused).await);
         }
+        let Some(carried) = self.still_holds().await else {
+            drop(gate);
+            return Err(self.give_up(NotStored::Refused).await);
+        };
         let slot = if P::has_variants() { self.slot().await } else { None };
         let (key, nonce) = match place(&self.key.primary, slot.as_deref(), &mut payload) {
             Place::Primary => (None, stamps::fresh()),
@@ -117,7 +142,7 @@ impl Fill {
                 return Err(self.give_up(reason).await);
             }
         };
-        let record = Arc::new(self.record(payload, lifetime, nonce));
+        let record = Arc::new(self.record(payload, lifetime, nonce, carried));
         let value = Arc::clone(&record).into_value();
         let stored = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.fresh).await;
         let stored = stored.map_err(|error| self.not_kept(&error));
@@ -128,6 +153,12 @@ impl Fill {
         }
         self.lead.end_and_open(gate, Outcome::Shared(record.into_value()));
         stored
+    }
+
+    /// What the answer depends on, unless a purge has come since it was read.
+    async fn still_holds(&self) -> Option<Vec<Carried>> {
+        let carried = self.context.carried()?;
+        self.cache.holds(&carried).await.then_some(carried)
     }
 
     /// Moves what is in the slot to a key of its own, for as long as it is fresh.
@@ -146,10 +177,14 @@ impl Fill {
     /// Shares an answer with those who waited already, and stores nothing.
     pub(crate) fn share<P: Payload>(self, payload: P, reason: NotStored) {
         self.lead.close();
-        let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None };
-        let record = self.record(payload, lifetime, 0);
         self.report(reason);
-        self.lead.end(Outcome::Shared(Arc::new(record).into_value()));
+        let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None };
+        let record = self.context.carried().map(|carried| self.record(payload, lifetime, 0, carried));
+        // What a purge has overtaken is for nobody else; nor is what would have to be asked for first.
+        self.lead.end(match record.filter(|record| self.cache.holds_now(record) == Some(true)) {
+            Some(record) => Outcome::Shared(Arc::new(record).into_value()),
+            None => Outcome::LookUp,
+        });
     }
 
     /// Shares nothing, and says nothing of later answers.
@@ -197,7 +232,7 @@ impl Fill {
         (alive && record.belongs_to(self.key.digested())).then_some(record)
     }
 
-    fn record<P: Payload>(&self, payload: P, lifetime: Lifetime, nonce: u64) -> Record<P> {
+    fn record<P: Payload>(&self, payload: P, lifetime: Lifetime, nonce: u64, carried: Vec<Carried>) -> Record<P> {
         let now = lifetime.now;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let fresh_until = lifetime.until();
@@ -209,6 +244,7 @@ impl Fill {
             nonce,
             took: u32::try_from(now.saturating_sub(self.began)).unwrap_or(u32::MAX),
             digested: self.key.digested.clone(),
+            carried: carried.into(),
             namespace: self.namespace,
         };
         Record { meta, payload }

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{Cache, fill::OwnedKey, turn::Question};
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     freshness::{Decision, Why, decide},
     key::Key,
     reason::MissReason,
@@ -38,6 +38,11 @@ impl<P> Missed<P> {
     fn new(reason: MissReason) -> Self {
         Self { reason, primary: None, stores: 0, now: 0 }
     }
+
+    #[cold]
+    fn purged(found: Found<P>) -> Self {
+        Self { primary: Some(found.record), ..Self::new(MissReason::Purged) }
+    }
 }
 
 /// A key in whichever form it is at hand.
@@ -66,7 +71,7 @@ impl KeyText for OwnedKey {
     }
 }
 
-type Looked<P> = Result<Found<P>, Missed<P>>;
+pub(crate) type Looked<P> = Result<Found<P>, Missed<P>>;
 
 /// What the slot of the primary key says.
 enum Step<P> {
@@ -89,7 +94,11 @@ impl Cache {
                 self.judge_variant(now, key, value, question, primary)
             }
         };
-        Some(looked.map_err(|missed| Missed { stores, now, ..missed }))
+        match looked {
+            Ok(found) if self.holds_now(&found.record)? => Some(Ok(found)),
+            Ok(found) => Some(Err(Missed { stores, now, ..Missed::purged(found) })),
+            Err(missed) => Some(Err(Missed { stores, now, ..missed })),
+        }
     }
 
     /// Looks a key up. A backend that fails is a miss.
@@ -108,7 +117,41 @@ impl Cache {
                 self.judge_variant(now, key, value, question, primary)
             }
         };
-        looked.map_err(|missed| Missed { stores, now, ..missed })
+        match looked {
+            Ok(found) if self.holds(&found.record.meta.carried).await => Ok(found),
+            Ok(found) => Err(Missed { stores, now, ..Missed::purged(found) }),
+            Err(missed) => Err(Missed { stores, now, ..missed }),
+        }
+    }
+
+    /// Looks many keys up in one call of the backend. There are no variants of what is asked for so.
+    pub(crate) async fn look_many<Q: Question>(&self, keys: &[OwnedKey], question: &Q) -> Vec<Looked<Q::Payload>> {
+        let names: Vec<&str> = keys.iter().map(|key| &*key.primary).collect();
+        let values = match self.core.backend.get_many(&names).await {
+            Ok(values) if values.len() == keys.len() => values,
+            Ok(values) => {
+                let message = format!("{} values for {} keys", values.len(), keys.len());
+                let reason = self.failed("get", &Error::message(ErrorKind::Protocol, message), MissReason::Backend);
+                return keys.iter().map(|_| Err(Missed::new(reason))).collect();
+            }
+            Err(error) => {
+                let reason = self.failed("get", &error, MissReason::Backend);
+                return keys.iter().map(|_| Err(Missed::new(reason))).collect();
+            }
+        };
+        let now = self.core.clock.now();
+        let judge = |(key, value): (&OwnedKey, _)| match self.judge(now, key, Ok(value), question) {
+            Step::Ended(looked) => looked,
+            Step::Variant(..) => Err(Missed::new(MissReason::Variant)),
+        };
+        let looked: Vec<_> = keys.iter().zip(values).map(judge).collect();
+        let records: Vec<_> = looked.iter().flatten().map(|found| &*found.record).collect();
+        let mut hold = self.hold(&records).await.into_iter();
+        let keep = |looked: Looked<_>| match looked {
+            Ok(found) if hold.next() != Some(true) => Err(Missed::purged(found)),
+            looked => looked,
+        };
+        looked.into_iter().map(keep).collect()
     }
 
     #[inline]

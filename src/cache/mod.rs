@@ -3,11 +3,14 @@
 mod background;
 mod builder;
 mod compute;
+mod context;
 mod entry;
 mod fill;
+mod functions;
 mod lookup;
 mod markers;
 mod store;
+mod tags;
 mod turn;
 
 use std::{
@@ -20,15 +23,15 @@ use std::{
 
 use tokio::time::timeout;
 
-pub use self::builder::CacheBuilder;
 pub(crate) use self::{
     background::{Background, Handover},
     fill::{Fill, Lifetime, OwnedKey, Place},
     lookup::Found,
     turn::{Question, Turn},
 };
+pub use self::{builder::CacheBuilder, context::FillContext};
 
-use self::markers::Markers;
+use self::{functions::Functions, markers::Markers};
 use crate::{
     backend::Backend,
     clock::Clock,
@@ -90,6 +93,7 @@ pub(crate) struct Core {
     stores: AtomicU64,
     markers: Markers,
     stamps: Stamps,
+    functions: Functions,
     hasher: foldhash::quality::RandomState,
 }
 

@@ -229,6 +229,7 @@ impl Cache {
             nonce: stamps::fresh(),
             took: 0,
             digested: (!digested.is_empty()).then(|| digested.into()),
+            carried: Box::default(),
             namespace: self.space.stamp.now(),
         };
         Ok(Arc::new(Record { meta, payload: Encoded::Bytes(Bytes::from(bytes)) }).into_value())

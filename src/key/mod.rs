@@ -8,12 +8,15 @@
 //!
 //! Neither `?` nor `#` occurs in the path of a request, so no path can imitate what follows it.
 
+mod canonical;
 mod digest;
 mod query;
 mod scope;
 mod text;
 
-pub(crate) use self::{digest::HashMethod, query::canonical_query, scope::Scope, text::Text};
+pub(crate) use self::{
+    canonical::write_canonical, digest::HashMethod, query::canonical_query, scope::Scope, text::Text,
+};
 
 /// Keys over this many bytes are digested.
 pub(crate) const MAX_KEY: usize = 512;

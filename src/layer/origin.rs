@@ -53,7 +53,7 @@ where
     }
     Inside::fill(&mut parts.extensions, fill.cache());
     // An error drops the fill, and one of those who wait takes over.
-    let response = Oneshot::new(inner, Request::from_parts(parts, body)).await?;
+    let response = fill.context().clone().scope(Oneshot::new(inner, Request::from_parts(parts, body))).await?;
     Ok(answer(&rules, fill, asked, response).await)
 }
 
@@ -101,7 +101,8 @@ where
         }
     };
     let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, received: now, lifetime };
-    match Collecting::new(body, Limits { size: rules.max_body_size, announced }).gather().await {
+    let collecting = Collecting::new(body, Limits { size: rules.max_body_size, announced });
+    match keeping.fill.context().clone().scope(collecting.gather()).await {
         Gathered::Complete(bytes) => {
             // A framing of its own, as a handler that proxies may copy it, contradicts the length that is now known.
             parts.headers.remove(header::TRANSFER_ENCODING);
@@ -178,7 +179,7 @@ impl Keeping {
         let core = Arc::clone(&self.fill.cache().core);
         let (patience, background) = (core.fill_timeout, core.background.clone());
         background.spawn(&runtime, None, async move {
-            let rest = match collecting.run(&client, patience).await {
+            let rest = match self.fill.context().clone().scope(collecting.run(&client, patience)).await {
                 Collected::Whole(bytes) => {
                     without_waiting(&core, self.keep(status, &headers, &bytes)).await;
                     Rest::End

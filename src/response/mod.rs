@@ -167,11 +167,11 @@ impl Payload for StoredResponse {
     const KIND: u8 = record::RESPONSE;
     type Head = (u16, Vec<(String, Vec<u8>)>, Vec<(Selector, Selected)>);
 
-    fn encode(&self) -> (Self::Head, Bytes) {
+    fn encode(&self) -> Result<(Self::Head, Bytes)> {
         let fields =
             self.head.lines().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
         let selecting = self.selecting.pairs().map(|(selector, value)| (selector.clone(), value.clone())).collect();
-        ((self.status.as_u16(), fields, selecting), self.body.clone())
+        Ok(((self.status.as_u16(), fields, selecting), self.body.clone()))
     }
 
     fn decode((status, fields, selecting): Self::Head, body: Bytes) -> Result<Self> {
@@ -257,7 +257,7 @@ mod tests {
             &Arc::default(),
         );
 
-        let (head, body) = stored.encode();
+        let (head, body) = stored.encode().expect("encodes");
         let back = StoredResponse::decode(head, body).expect("decodes");
 
         let headers = back.headers();

@@ -27,7 +27,11 @@ const FIELD: usize = 112;
 /// What is in a slot until an answer is made.
 const EMPTY_SLOT: &str = "-";
 
-static SHARED: [Mutex<Option<Arc<Shape>>>; PLACES] = [const { Mutex::new(None) }; PLACES];
+/// The shapes of this process.
+pub(super) static SHARED: Shapes = Shapes::new();
+
+/// Shapes that entries share, each in the one place that its names come to.
+pub(super) struct Shapes([Mutex<Option<Arc<Shape>>>; PLACES]);
 
 /// Slots, and after them the names of a head with the values of the first response that had them.
 #[derive(Debug)]
@@ -40,25 +44,40 @@ pub(super) struct Shape {
     is_shared: bool,
 }
 
-impl Shape {
+impl Shapes {
+    const fn new() -> Self {
+        Self([const { Mutex::new(None) }; PLACES])
+    }
+
     /// The shape of these lines: one that others use too, or a new one.
-    pub(super) fn of(lines: &[Line<'_>], slots: &Arc<[HeaderName]>) -> Arc<Self> {
+    pub(super) fn shape(&self, lines: &[Line<'_>], slots: &Arc<[HeaderName]>) -> Arc<Shape> {
         if lines.len() > MAX_LINES || size_of_values(lines) > MAX_VALUES {
-            return Arc::new(Self::new(lines, slots, false));
+            return Arc::new(Shape::new(lines, slots, false));
         }
-        let mut place = place(lines).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.place(lines).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(shape) = place.as_ref().filter(|shape| shape.has_names(lines, slots)) {
             return Arc::clone(shape);
         }
         // One that no entry uses makes room. Otherwise this one is not shared, and weighs what it is.
         let makes_room = place.as_ref().is_none_or(|old| Arc::strong_count(old) == 1);
-        let shape = Arc::new(Self::new(lines, slots, makes_room));
+        let shape = Arc::new(Shape::new(lines, slots, makes_room));
         if makes_room {
             *place = Some(Arc::clone(&shape));
         }
         shape
     }
 
+    fn place(&self, lines: &[Line<'_>]) -> &Mutex<Option<Arc<Shape>>> {
+        let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+        for (name, _) in lines {
+            name.hash(&mut hasher);
+        }
+        // The remainder is below the number of places.
+        &self.0[usize::try_from(hasher.finish() % PLACES as u64).unwrap_or(0)]
+    }
+}
+
+impl Shape {
     fn new(lines: &[Line<'_>], slots: &Arc<[HeaderName]>, is_shared: bool) -> Self {
         let (values, _) = copied(lines.iter().map(|(_, value)| *value), b"");
         let mut map = HeaderMap::with_capacity(lines.len() + slots.len());
@@ -97,15 +116,6 @@ impl Shape {
     }
 }
 
-fn place(lines: &[Line<'_>]) -> &'static Mutex<Option<Arc<Shape>>> {
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    for (name, _) in lines {
-        name.hash(&mut hasher);
-    }
-    // The remainder is below the number of places.
-    &SHARED[usize::try_from(hasher.finish() % PLACES as u64).unwrap_or(0)]
-}
-
 fn size_of_values(lines: &[Line<'_>]) -> usize {
     lines.iter().map(|(_, value)| value.len()).sum()
 }
@@ -128,4 +138,25 @@ pub(super) fn copied<'a>(
         copy
     });
     (copies.collect(), rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_makes_room_only_when_no_entry_uses_it() {
+        static SHAPES: Shapes = Shapes::new();
+        let slots = Arc::default();
+        let shape = |n: usize| {
+            let name = HeaderName::try_from(format!("x-room-{n}")).expect("a name");
+            SHAPES.shape(&[(&name, &HeaderValue::from(n))], &slots)
+        };
+        // More than there are places.
+        let used: Vec<_> = (0..2_000).map(shape).collect();
+        assert!(used.iter().any(|shape| !shape.is_shared), "who found no place weighs what it is");
+        assert!((0..2_000).all(|n| shape(n).map[format!("x-room-{n}")] == n.to_string()));
+        drop(used);
+        assert!((2_000..2_100).all(|n| shape(n).is_shared), "nobody uses what was there");
+    }
 }

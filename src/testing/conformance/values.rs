@@ -61,6 +61,7 @@ pub async fn a_live_value_comes_back(backend: &dyn Backend) {
         nonce: 2,
         took: 3,
         digested: Some("text".into()),
+        carried: Box::default(),
         namespace: 0,
     };
     let record = Record { meta: meta.clone(), payload: Encoded::Bytes(Bytes::from_static(b"body")) };

@@ -7,11 +7,14 @@
 //! The head is small and length-checked; the body is a raw slice and read back without a copy. Bytes come from a
 //! backend and may be anything: whatever is not exactly a record is an error, which counts as a miss.
 
+mod carried;
+
 use std::{any::Any, fmt, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::carried::{Carried, Home, MAX_CARRIED, tag_stamp, tag_value};
 use crate::{
     error::{Error, ErrorKind, Result},
     value::{Live, Value},
@@ -37,6 +40,8 @@ pub(crate) struct Meta {
     pub(crate) took: u32,
     /// The text behind the digests of the key.
     pub(crate) digested: Option<Box<str>>,
+    /// What it depends on beside its namespace.
+    pub(crate) carried: Box<[Carried]>,
     /// The stamp of the namespace when the fill began. It has no meaning outside this process and stays there.
     #[serde(skip)]
     pub(crate) namespace: u64,
@@ -53,6 +58,7 @@ impl Meta {
             nonce: 0,
             took: 0,
             digested: None,
+            carried: Box::default(),
             namespace: 0,
         }
     }
@@ -64,7 +70,7 @@ pub(crate) trait Payload: fmt::Debug + Send + Sync + Sized + 'static {
     const KIND: u8;
     type Head: Serialize + for<'de> Deserialize<'de>;
 
-    fn encode(&self) -> (Self::Head, Bytes);
+    fn encode(&self) -> Result<(Self::Head, Bytes)>;
     fn decode(head: Self::Head, body: Bytes) -> Result<Self>;
     /// About how many bytes of memory the payload takes beside itself.
     fn weight(&self) -> usize;
@@ -159,9 +165,12 @@ fn wrong(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::message(ErrorKind::Decode, what)
 }
 
+/// The memory one stamp that is carried takes, with the text of a tag that others carry too.
+const CARRIED: usize = size_of::<Carried>() + 32;
+
 impl<P: Payload> Live for Record<P> {
     fn encode(&self) -> Result<Bytes> {
-        let (head, body) = self.payload.encode();
+        let (head, body) = self.payload.encode()?;
         let head = postcard::to_allocvec(&(&self.meta, head, body.len() as u64))
             .map_err(|error| Error::new(ErrorKind::Encode, error))?;
         let length = u32::try_from(head.len()).map_err(|_| Error::message(ErrorKind::TooLarge, "head over 4 GiB"))?;
@@ -176,7 +185,8 @@ impl<P: Payload> Live for Record<P> {
     }
 
     fn weight(&self) -> usize {
-        size_of::<Self>() + 16 + self.meta.digested.as_deref().map_or(0, str::len) + self.payload.weight()
+        let meta = self.meta.digested.as_deref().map_or(0, str::len) + self.meta.carried.len() * CARRIED;
+        size_of::<Self>() + 16 + meta + self.payload.weight()
     }
 
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
@@ -195,11 +205,11 @@ impl Payload for Encoded {
     const KIND: u8 = b'v';
     type Head = ();
 
-    fn encode(&self) -> ((), Bytes) {
-        match self {
+    fn encode(&self) -> Result<((), Bytes)> {
+        Ok(match self {
             Self::Bytes(bytes) => ((), bytes.clone()),
             Self::Integer(integer) => ((), Bytes::from(integer.to_string())),
-        }
+        })
     }
 
     fn decode((): (), body: Bytes) -> Result<Self> {
@@ -242,6 +252,7 @@ mod tests {
             nonce: 3,
             took: 4,
             digested: Some("a=1".into()),
+            carried: [Carried::Tag { key: "t".into(), was: 5, home: Home::Here }].into(),
             namespace: 0,
         };
         Record { meta, payload: Encoded::Bytes(Bytes::from_static(b"body")) }
@@ -257,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_version_one_do_not_change() {
-        let golden = b"axc\x01v\x0c\0\0\0\x01\x02\x02\x02\x03\x04\x01\x03a=1\x04body";
+        let golden = b"axc\x01v\x10\0\0\0\x01\x02\x02\x02\x03\x04\x01\x03a=1\x01\x01t\x05\x04body";
         assert_eq!(record().encode().expect("encodes"), &golden[..]);
     }
 

@@ -1,0 +1,132 @@
+//! Tags: records in the backend that many entries depend on, so that deleting one of them reaches all those.
+//!
+//! An entry carries the stamp that the record had before its data was read. A record that is gone differs from every
+//! stamp, so it may be evicted or expire: that costs a fill, and leaves nothing behind.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Cache;
+use crate::{
+    error::Result,
+    key::HashMethod,
+    record::{Carried, Home, Record, tag_stamp, tag_value},
+    stamps::{self, Stamp},
+};
+
+/// How long the record of a tag is kept. Entries that are asked for after that are filled again once.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Names over this many bytes are digested.
+const MAX_NAME: usize = 400;
+
+impl Cache {
+    /// The key of a tag's record, which no key of a user's and no scope begins with.
+    pub(crate) fn tag_key(&self, kind: &str, name: &str) -> Arc<str> {
+        let subtree = self.space.scope.subtree();
+        if name.len() > MAX_NAME {
+            return format!("{subtree}@t/{kind}#{}", HashMethod::default().hex(name.as_bytes())).into();
+        }
+        format!("{subtree}@t/{kind}:{name}").into()
+    }
+
+    /// The stamp of a function, where entries do not outlive this process. It is kept beside those of the namespaces,
+    /// so that clearing one of them replaces it.
+    pub(crate) fn stamp_of_function(&self, name: &str) -> Stamp {
+        self.core.stamps.of(&format!("{}memo/{name}", self.space.scope.prefix()))
+    }
+
+    /// The stamp of a tag, to be carried by what is read from now on; a new one if there is none. `None` if the
+    /// backend fails.
+    pub(crate) async fn read_tag(&self, key: &Arc<str>) -> Option<Carried> {
+        match self.stamp_of_tag(key).await {
+            Ok(was) => was.map(|was| Carried::Tag { key: Arc::clone(key), was, home: Home::Here }),
+            Err(error) => {
+                self.core.reporter.failed("tag", &error);
+                None
+            }
+        }
+    }
+
+    async fn stamp_of_tag(&self, key: &str) -> Result<Option<u64>> {
+        let backend = &self.core.backend;
+        if let Some(stamp) = backend.get(key).await?.as_ref().and_then(tag_stamp) {
+            return Ok(Some(stamp));
+        }
+        backend.add(key, tag_value(stamps::fresh()), Some(LIFETIME)).await?;
+        // Whoever loses takes the stamp of the winner; and a backend that keeps nothing keeps none.
+        Ok(backend.get(key).await?.as_ref().and_then(tag_stamp))
+    }
+
+    /// Takes away every result with this tag, and what was made of those; it costs the same however many there are.
+    ///
+    /// No run that began before it stores what it made.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let users = cache.memoizer("users");
+    /// let call = |age: u32| users.at(&"ada").tags(["user:7"]).call(async move || age);
+    ///
+    /// assert_eq!((call(35).await, call(36).await), (35, 35));
+    /// cache.purge_tag("user:7").await?;
+    /// assert_eq!(call(36).await, 36);
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What the backend says. It is then not known whether the tag was purged; the call can be repeated.
+    pub async fn purge_tag(&self, tag: impl AsRef<str>) -> Result<()> {
+        self.purge_tag_key(&self.tag_key("tag", tag.as_ref())).await
+    }
+
+    /// Makes every entry unreachable that carries the stamp of a tag, or will.
+    pub(crate) async fn purge_tag_key(&self, key: &str) -> Result<()> {
+        self.core.backend.delete(key).await.map(drop)
+    }
+
+    /// Whether everything that a record depends on is as it was; `None` if the backend has to be waited for.
+    #[inline]
+    pub(super) fn holds_now<P>(&self, record: &Record<P>) -> Option<bool> {
+        for carried in &record.meta.carried {
+            if !carried.holds_now(&*self.core.backend)? {
+                return Some(false);
+            }
+        }
+        Some(true)
+    }
+
+    /// As [`holds`](Cache::holds) for many records at once: each tag is asked for once.
+    pub(super) async fn hold<P>(&self, records: &[&Record<P>]) -> Vec<bool> {
+        let mut known: Vec<(Carried, bool)> = Vec::new();
+        let mut hold = Vec::with_capacity(records.len());
+        for record in records {
+            let mut holds = true;
+            for carried in &record.meta.carried {
+                let before = known.iter().find(|(other, _)| other.is_of(carried)).map(|(_, holds)| *holds);
+                holds &= match before {
+                    Some(holds) => holds,
+                    None => {
+                        let now = carried.holds(&*self.core.backend).await;
+                        known.push((carried.clone(), now));
+                        now
+                    }
+                };
+            }
+            hold.push(holds);
+        }
+        hold
+    }
+
+    pub(super) async fn holds(&self, carried: &[Carried]) -> bool {
+        for one in carried {
+            if !one.holds(&*self.core.backend).await {
+                return false;
+            }
+        }
+        true
+    }
+}

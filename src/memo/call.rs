@@ -1,0 +1,262 @@
+//! What can be said of one call.
+
+use std::{borrow::Cow, convert::Infallible, fmt, future::Future, sync::Arc};
+
+use serde::Serialize;
+
+use super::{Keep, Memoizer, flow::State};
+use crate::ttl::Ttl;
+
+/// A call of a memoized function, with what holds for this call alone; see [`Memoizer::at`].
+#[must_use = "a call does nothing until it is told how to compute"]
+pub struct Call<'a, A: ?Sized, T, K> {
+    memoizer: &'a Memoizer<T, K>,
+    args: &'a A,
+    unless: bool,
+    forced: bool,
+    own: Settings<'a, T>,
+}
+
+/// What holds for one call, from its key on.
+pub(super) struct Settings<'a, T> {
+    pub(super) ttl: Ttl,
+    pub(super) is_stale: Option<Test<'a, T>>,
+    pub(super) filter: Option<Test<'a, T>>,
+    pub(super) tags: Vec<Cow<'a, str>>,
+}
+
+impl<T> Default for Settings<'_, T> {
+    fn default() -> Self {
+        Self { ttl: Ttl::Default, is_stale: None, filter: None, tags: Vec::new() }
+    }
+}
+
+type Test<'a, T> = Box<dyn Fn(&T) -> bool + Send + Sync + 'a>;
+
+/// A call that has been looked up, and no longer borrows its arguments.
+#[must_use = "a call does nothing until it is told how to compute"]
+pub struct Begun<'a, T, K> {
+    memoizer: &'a Memoizer<T, K>,
+    own: Settings<'a, T>,
+    state: State<T>,
+}
+
+impl<T, K> Memoizer<T, K> {
+    /// A call with these arguments, to say more of it than that.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let reports = cache.memoizer("report");
+    /// let year = 2026;
+    ///
+    /// let report = reports
+    ///     .at(&year)
+    ///     .unless(year < 2000)
+    ///     .ttl(Duration::from_secs(if year == 2026 { 60 } else { 3600 }))
+    ///     .call(async || format!("report of {year}"))
+    ///     .await;
+    /// assert_eq!(report, "report of 2026");
+    /// # });
+    /// ```
+    #[inline]
+    pub fn at<'a, A: Serialize + ?Sized>(&'a self, args: &'a A) -> Call<'a, A, T, K> {
+        Call { memoizer: self, args, unless: false, forced: false, own: Settings::default() }
+    }
+}
+
+impl<'a, A: Serialize + ?Sized, T, K> Call<'a, A, T, K> {
+    /// Whether this call does not touch the cache.
+    pub fn unless(mut self, unless: bool) -> Self {
+        self.unless |= unless;
+        self
+    }
+
+    /// Whether this call computes, and stores what it made, whatever is stored.
+    pub fn forced_update(mut self, forced: bool) -> Self {
+        self.forced |= forced;
+        self
+    }
+
+    /// How long the result is kept.
+    pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
+        self.own.ttl = ttl.into();
+        self
+    }
+
+    /// Kept values that this call does not take.
+    pub fn is_stale(mut self, is_stale: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
+        self.own.is_stale = Some(Box::new(is_stale));
+        self
+    }
+
+    /// Values that are kept, beside what the memoizer says.
+    pub fn response_filter(mut self, filter: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
+        self.own.filter = Some(Box::new(filter));
+        self
+    }
+
+    /// Names that the result goes by: [`Cache::purge_tag`](crate::Cache::purge_tag) takes away all results with one
+    /// of them, and what was made of those. They are known before anything is computed.
+    pub fn tags<S: Into<Cow<'a, str>>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+        self.own.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+}
+
+impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, A, T, K> {
+    /// Looks the call up, as far as that goes without waiting. What comes after may take the arguments.
+    #[inline]
+    pub fn begin(self) -> Begun<'a, T, K> {
+        let Self { memoizer, args, unless, forced, own } = self;
+        let state = memoizer.look(args, unless, forced, &own);
+        Begun { memoizer, own, state }
+    }
+
+    /// The result: a kept one, or what `compute` makes.
+    pub async fn call<F, Fut>(self, compute: F) -> T
+    where
+        T: Clone,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        self.begin().call(compute).await
+    }
+}
+
+impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
+    /// The result: a kept one, or what `compute` makes.
+    pub async fn call<F, Fut>(self, compute: F) -> T
+    where
+        T: Clone,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        Arc::unwrap_or_clone(self.call_shared(compute).await)
+    }
+
+    /// As [`call`](Begun::call), without a copy.
+    pub async fn call_shared<F, Fut>(self, compute: F) -> Arc<T>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        match self.try_call_shared(async || Ok::<_, Infallible>(compute().await)).await {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The result: a kept one, or what `compute` makes; only `Ok` is kept.
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    pub async fn try_call<E, F, Fut>(self, compute: F) -> Result<T, E>
+    where
+        T: Clone,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.try_call_shared(compute).await.map(Arc::unwrap_or_clone)
+    }
+
+    /// As [`try_call`](Begun::try_call), without a copy.
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    #[inline]
+    pub async fn try_call_shared<E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        match self.state {
+            State::Ready(value) => Ok(value),
+            State::Bypass => compute().await.map(Arc::new),
+            state => self.memoizer.wait(state, &self.own, compute).await,
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
+    /// The result for these arguments: a kept one, or what `compute` makes, which is then kept.
+    ///
+    /// Short for [`at(args)`](Memoizer::at)[`.call(compute)`](Call::call).
+    ///
+    /// # Panics
+    ///
+    /// If `compute` does: a panic goes to the caller whose closure it was, and one of the others takes over.
+    #[inline]
+    pub async fn call<A, F, Fut>(&self, args: &A, compute: F) -> T
+    where
+        A: Serialize + ?Sized,
+        T: Clone,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        self.at(args).begin().call(compute).await
+    }
+
+    /// As [`call`](Memoizer::call), without a copy.
+    #[inline]
+    pub async fn call_shared<A, F, Fut>(&self, args: &A, compute: F) -> Arc<T>
+    where
+        A: Serialize + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        self.at(args).begin().call_shared(compute).await
+    }
+
+    /// The result for these arguments: a kept one, or what `compute` makes, which is kept if it is `Ok`.
+    ///
+    /// An error goes to the caller whose closure it came from, and to nobody else; the others try for themselves. To
+    /// keep some errors, memoize the `Result`: see [`negative`](Memoizer::negative).
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    #[inline]
+    pub async fn try_call<A, E, F, Fut>(&self, args: &A, compute: F) -> Result<T, E>
+    where
+        A: Serialize + ?Sized,
+        T: Clone,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.at(args).begin().try_call(compute).await
+    }
+
+    /// As [`try_call`](Memoizer::try_call), without a copy.
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    #[inline]
+    pub async fn try_call_shared<A, E, F, Fut>(&self, args: &A, compute: F) -> Result<Arc<T>, E>
+    where
+        A: Serialize + ?Sized,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.at(args).begin().try_call_shared(compute).await
+    }
+}
+
+impl<A: ?Sized, T, K> fmt::Debug for Call<'_, A, T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("of", &self.memoizer.name()).finish_non_exhaustive()
+    }
+}
+
+impl<T, K> fmt::Debug for Begun<'_, T, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Begun").field("of", &self.memoizer.name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,241 @@
+//! One call on its way: is its result kept, is somebody computing it, or is it this caller's to compute?
+
+use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    Keep, Memoizer, Own,
+    call::Settings,
+    keep::{Memo, Way},
+    question::Ask,
+};
+use crate::{
+    cache::{Fill, FillContext, OwnedKey, Turn},
+    flight::Follower,
+    key::Key,
+    observe::Event,
+    reason::{BypassReason, MissReason, NotStored},
+    record::{Carried, Record},
+};
+
+/// Where a call is.
+pub(super) enum State<T> {
+    Ready(Arc<T>),
+    /// The cache is not touched.
+    Bypass,
+    Forced(OwnedKey),
+    Turn(Box<Turn<Memo<T>>>),
+    /// The backend does not answer at once, or the fill around this call has to be told first.
+    Ask(OwnedKey),
+}
+
+impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
+    #[inline]
+    pub(super) fn look<A: Serialize + ?Sized>(
+        &self,
+        args: &A,
+        unless: bool,
+        forced: bool,
+        own: &Settings<'_, T>,
+    ) -> State<T> {
+        let shared = &*self.shared;
+        let core = &self.cache.core;
+        if unless || shared.unless.as_ref().is_some_and(|unless| unless()) {
+            return self.bypass(BypassReason::Unless);
+        }
+        let mut key = Key::default();
+        if let Err(error) = shared.write_key(&self.cache.space.scope, args, &mut key) {
+            core.reporter.failed("key", &error);
+            return self.bypass(BypassReason::NoKey);
+        }
+        if forced || shared.forced_update.as_ref().is_some_and(|forced| forced()) {
+            return State::Forced(OwnedKey::from(&key));
+        }
+        let outer = FillContext::current();
+        if outer.is_filling(&self.cache, key.backend.as_str()) {
+            return self.bypass(BypassReason::Recursion);
+        }
+        if !outer.is_empty() {
+            return State::Ask(OwnedKey::from(&key));
+        }
+        let ask = self.ask(own, None);
+        match self.cache.look_now(&key, &ask) {
+            Some(Ok(found)) => match found.record.payload.live() {
+                Some(value) => {
+                    core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
+                    State::Ready(Arc::clone(value))
+                }
+                None => State::Ask(OwnedKey::from(&key)),
+            },
+            Some(Err(missed)) => State::Turn(Box::new(self.cache.begin(OwnedKey::from(&key), &ask, &missed))),
+            None => State::Ask(OwnedKey::from(&key)),
+        }
+    }
+
+    pub(super) fn bypass(&self, reason: BypassReason) -> State<T> {
+        self.cache.core.reporter.tell(&Event::Bypass { reason });
+        State::Bypass
+    }
+
+    pub(super) async fn wait<E, F, Fut>(&self, state: State<T>, own: &Settings<'_, T>, compute: F) -> Result<Arc<T>, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let cache = &self.cache;
+        let fill = match state {
+            State::Ready(value) => return Ok(value),
+            State::Bypass => return compute().await.map(Arc::new),
+            State::Forced(key) => cache.alone(key, MissReason::Forced, 0),
+            State::Turn(turn) => match self.turns(Err(*turn), own).await {
+                Ok(value) => return Ok(value),
+                Err(fill) => fill,
+            },
+            State::Ask(key) => match self.turns(Ok(key), own).await {
+                Ok(value) => return Ok(value),
+                Err(fill) => fill,
+            },
+        };
+        self.compute(fill, own, compute).await
+    }
+
+    /// The value, or the task of computing it.
+    async fn turns(&self, begin: Result<OwnedKey, Turn<Memo<T>>>, own: &Settings<'_, T>) -> Result<Arc<T>, Fill> {
+        let cache = &self.cache;
+        let outer = FillContext::current();
+        let mut unfit = None;
+        let mut next = begin;
+        // Before the result is looked at: what deletes the result deletes this after it.
+        if let Ok(key) = &next {
+            self.note_results(std::slice::from_ref(key), &outer).await;
+        }
+        let mut waiting: Option<Follower> = None;
+        loop {
+            let turn = match next {
+                Ok(key) => cache.turn(key, &self.ask(own, unfit), waiting.take()).await,
+                Err(turn) => turn,
+            };
+            match turn {
+                Turn::Run(fill) => return Err(fill),
+                Turn::Wait(follower, same) => (next, waiting) = (Ok(same), Some(follower)),
+                Turn::Hit(found, same) => match self.value(&found.record, own) {
+                    Some(value) => {
+                        cache.core.reporter.tell(&Event::Hit { key: &same.primary });
+                        outer.note(&found.record.meta.carried, &cache.core.backend);
+                        return Ok(value);
+                    }
+                    None if unfit.is_none() => (next, unfit) = (Ok(same), Some(found.record.meta.nonce)),
+                    None => return Err(cache.alone(same, MissReason::Unreadable, 0)),
+                },
+                Turn::Shared(record, same) => match self.value(&record, own) {
+                    Some(value) => {
+                        outer.note(&record.meta.carried, &cache.core.backend);
+                        return Ok(value);
+                    }
+                    None => return Err(cache.alone(same, MissReason::NotShared, 0)),
+                },
+            }
+        }
+    }
+
+    /// Runs the closure, and keeps what it made.
+    async fn compute<E, F, Fut>(&self, fill: Fill, own: &Settings<'_, T>, compute: F) -> Result<Arc<T>, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let outer = FillContext::current();
+        let early = self.early(&own.tags).await;
+        fill.depends_on(early.as_deref().unwrap_or_default());
+        let result = fill.context().clone().scope(compute()).await;
+        fill.hand_on(&outer);
+        let value = Arc::new(result?);
+        match self.lifetime(&value, own) {
+            _ if early.is_none() => {
+                outer.refuse();
+                fill.decline(NotStored::Backend);
+            }
+            Err(reason) => fill.decline(reason),
+            Ok(fresh) => {
+                let stored = self.cache.store(fill, self.payload(Arc::clone(&value)), fresh).await;
+                if let Some(Err(NotStored::Refused)) = stored {
+                    outer.refuse();
+                }
+            }
+        }
+        Ok(value)
+    }
+
+    /// Tells the fill around this call of the results that it is about to read.
+    pub(super) async fn note_results(&self, keys: &[OwnedKey], outer: &FillContext) {
+        if outer.is_empty() {
+            return;
+        }
+        let cache = &self.cache;
+        for key in keys {
+            match cache.read_tag(&self.tag_of_result(key)).await {
+                Some(tag) => outer.note(&[tag], &cache.core.backend),
+                None => outer.refuse(),
+            }
+        }
+    }
+
+    /// What a result depends on before it is computed; `None` if the backend fails.
+    pub(super) async fn early(&self, tags: &[Cow<'_, str>]) -> Option<Vec<Carried>> {
+        let cache = &self.cache;
+        let (mut early, mut keys) = (Vec::new(), Vec::new());
+        match &self.shared.all {
+            Own::Stamp(stamp) => early.push(Carried::Own { stamp: stamp.clone(), was: stamp.now() }),
+            Own::Tag(key) => keys.push(Arc::clone(key)),
+        }
+        keys.extend(self.shared.instance.iter().map(|id| self.tag_of_instance(id)));
+        keys.extend(tags.iter().map(|tag| cache.tag_key("tag", tag)));
+        for key in &keys {
+            early.push(cache.read_tag(key).await?);
+        }
+        Some(early)
+    }
+
+    /// How long a value is kept; `None` is for ever.
+    pub(super) fn lifetime(&self, value: &T, own: &Settings<'_, T>) -> Result<Option<Duration>, NotStored> {
+        let shared = &*self.shared;
+        let ttl = match &shared.negative {
+            Some((is_negative, ttl)) if is_negative(value) => *ttl,
+            _ => {
+                let keeps = shared.response_filter.as_ref().is_none_or(|filter| filter(value))
+                    && own.filter.as_ref().is_none_or(|filter| filter(value));
+                if !keeps {
+                    return Err(NotStored::Filtered);
+                }
+                own.ttl.or(self.ttl_now())
+            }
+        };
+        ttl.or(self.cache.ttl()).lifetime().ok_or(NotStored::NoLifetime)
+    }
+
+    pub(super) fn payload(&self, value: Arc<T>) -> Memo<T> {
+        let heap = self.shared.weigh.as_ref().map(|weigh| weigh(&value));
+        let mut memo = K::keep(value, Way(Arc::clone(&self.cache.core.codec)));
+        memo.heap = heap.unwrap_or(memo.heap);
+        memo
+    }
+
+    pub(super) fn ask<'a>(&'a self, own: &'a Settings<'_, T>, unfit: Option<u64>) -> Ask<'a, T> {
+        Ask { of_all: self.shared.is_stale.as_deref(), of_call: own.is_stale.as_deref(), unfit }
+    }
+
+    /// The value in a record, if this call takes it.
+    pub(super) fn value(&self, record: &Record<Memo<T>>, own: &Settings<'_, T>) -> Option<Arc<T>> {
+        let core = &self.cache.core;
+        match record.payload.value::<K>(&core.codec) {
+            // A live one was judged when it was found.
+            Ok(value) if record.payload.live().is_some() || self.ask(own, None).is_taken(&value) => Some(value),
+            Ok(_) => None,
+            Err(error) => {
+                core.reporter.failed("decode", &error);
+                None
+            }
+        }
+    }
+}

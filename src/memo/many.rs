@@ -1,0 +1,227 @@
+//! Many calls at once: one look at the backend, one computation of what is missing.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use serde::Serialize;
+
+use super::{Keep, Memoizer, call::Settings};
+use crate::{
+    cache::{Fill, FillContext, OwnedKey},
+    observe::Event,
+    reason::{BypassReason, MissReason, NotStored},
+};
+
+impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
+    /// The results for many arguments, in their order. All keys are looked up in one call of the backend, and what is
+    /// missing is computed in one call of `compute`, each argument once.
+    ///
+    /// `compute` is given the missing arguments and returns their results, in the same order. Unlike
+    /// [`call`](Memoizer::call), callers that come at the same time do not wait for each other.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// let names = Cache::new(MemoryBackend::default()).memoizer("names");
+    /// names.prime(&2, "two".to_owned()).await?;
+    ///
+    /// let found = names
+    ///     .call_many(&[1, 2, 3, 1], async |missing: &[&i32]| {
+    ///         assert_eq!(missing, [&1, &3]);
+    ///         missing.iter().map(|id| format!("no. {id}")).collect()
+    ///     })
+    ///     .await;
+    /// assert_eq!(found, ["no. 1", "two", "no. 3", "no. 1"]);
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `compute` does not return as many results as it was given arguments.
+    pub async fn call_many<A, F>(&self, args: &[A], compute: F) -> Vec<T>
+    where
+        A: Serialize,
+        F: AsyncFnOnce(&[&A]) -> Vec<T>,
+    {
+        match self.try_call_many(args, async |missing: &[&A]| Ok::<_, Infallible>(compute(missing).await)).await {
+            Ok(values) => values,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`call_many`](Memoizer::call_many); of an error nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    ///
+    /// # Panics
+    ///
+    /// As [`call_many`](Memoizer::call_many).
+    pub async fn try_call_many<A, E, F>(&self, args: &[A], compute: F) -> Result<Vec<T>, E>
+    where
+        A: Serialize,
+        F: AsyncFnOnce(&[&A]) -> Result<Vec<T>, E>,
+    {
+        let mut batch = Batch::of(self, args);
+        self.look_up(&mut batch).await;
+        let missing: Vec<&A> = batch.missing().map(|index| &args[index]).collect();
+        if !missing.is_empty() {
+            let (fills, context) = self.begin_all(&batch).await;
+            let made = context.scope(compute(&missing)).await;
+            let outer = FillContext::current();
+            fills.iter().flatten().for_each(|fill| fill.hand_on(&outer));
+            let made = made?;
+            assert_eq!(made.len(), missing.len(), "results of `{}` for so many arguments", self.name());
+            self.keep_all(fills, &made, &outer).await;
+            batch.fill_in(made);
+        }
+        Ok(batch.into_values())
+    }
+
+    async fn look_up<A>(&self, batch: &mut Batch<'_, A, T>) {
+        let shared = &*self.shared;
+        let outer = FillContext::current();
+        if shared.unless.as_ref().is_some_and(|unless| unless()) {
+            batch.entries.iter_mut().for_each(|entry| entry.key = None);
+        }
+        let is_forced = shared.forced_update.as_ref().is_some_and(|forced| forced());
+        let mut keys = Vec::new();
+        for entry in &mut batch.entries {
+            entry.key.take_if(|key| outer.is_filling(&self.cache, &key.primary));
+            match &entry.key {
+                Some(key) => keys.push(key.clone()),
+                None => drop(self.bypass(BypassReason::Unless)),
+            }
+        }
+        self.note_results(&keys, &outer).await;
+        if is_forced {
+            return;
+        }
+        let own = Settings::default();
+        let found = self.cache.look_many(&keys, &self.ask(&own, None)).await;
+        for (entry, found) in batch.entries.iter_mut().filter(|entry| entry.key.is_some()).zip(found) {
+            let value = found.ok().and_then(|found| Some((self.value(&found.record, &own)?, found)));
+            if let (Some((value, found)), Some(key)) = (value, &entry.key) {
+                self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
+                outer.note(&found.record.meta.carried, &self.cache.core.backend);
+                entry.value = Some(Arc::unwrap_or_clone(value));
+            }
+        }
+    }
+
+    /// A fill for each result that is missing, and the context that all of them are computed in.
+    async fn begin_all<A>(&self, batch: &Batch<'_, A, T>) -> (Vec<Option<Fill>>, FillContext) {
+        let cache = &self.cache;
+        let begin = |entry: &Entry<T>| entry.key.clone().map(|key| cache.alone(key, MissReason::Absent, 0));
+        let mut fills: Vec<_> = batch.entries.iter().filter(|entry| entry.value.is_none()).map(begin).collect();
+        match self.early(&[]).await {
+            Some(early) => fills.iter().flatten().for_each(|fill| fill.depends_on(&early)),
+            None => fills.iter_mut().filter_map(Option::take).for_each(|fill| fill.decline(NotStored::Backend)),
+        }
+        let context = fills.iter().flatten().next().map(|fill| fill.context().clone());
+        (fills, context.unwrap_or_else(FillContext::current))
+    }
+
+    async fn keep_all(&self, fills: Vec<Option<Fill>>, made: &[T], outer: &FillContext) {
+        // What one depends on all do: they were made together.
+        let together = fills.iter().flatten().next().map(|fill| fill.context().clone()).unwrap_or_default();
+        let own = Settings::default();
+        let mut stores = Vec::new();
+        for (fill, value) in fills.into_iter().zip(made) {
+            let Some(fill) = fill else { continue };
+            match together.carried() {
+                Some(carried) => fill.depends_on(&carried),
+                None => fill.context().refuse(),
+            }
+            match self.lifetime(value, &own) {
+                Err(reason) => fill.decline(reason),
+                Ok(fresh) => {
+                    let payload = self.payload(Arc::new(value.clone()));
+                    stores.push(Box::pin(self.cache.store(fill, payload, fresh)));
+                }
+            }
+        }
+        for stored in all(stores).await {
+            if let Some(Err(NotStored::Refused)) = stored {
+                outer.refuse();
+            }
+        }
+    }
+}
+
+/// Each argument once, with its result as far as it is known.
+struct Batch<'a, A, T> {
+    entries: Vec<Entry<T>>,
+    /// Which entry each argument has.
+    places: Vec<usize>,
+    args: &'a [A],
+}
+
+struct Entry<T> {
+    /// The first argument that it is for.
+    index: usize,
+    /// `None`: it does not touch the cache.
+    key: Option<OwnedKey>,
+    value: Option<T>,
+}
+
+impl<'a, A: Serialize, T: Clone> Batch<'a, A, T> {
+    fn of<K>(memoizer: &Memoizer<T, K>, args: &'a [A]) -> Self {
+        let (mut entries, mut places) = (Vec::<Entry<T>>::new(), Vec::with_capacity(args.len()));
+        let mut known = HashMap::new();
+        for (index, arg) in args.iter().enumerate() {
+            let key = memoizer.owned_key(arg);
+            let key = key.map_err(|error| memoizer.cache.core.reporter.failed("key", &error)).ok();
+            let name = key.as_ref().map(|key| (Arc::clone(&key.primary), key.digested.clone()));
+            let new = entries.len();
+            let place = name.map_or(new, |name| *known.entry(name).or_insert(new));
+            if place == new {
+                entries.push(Entry { index, key, value: None });
+            }
+            places.push(place);
+        }
+        Self { entries, places, args }
+    }
+}
+
+impl<A, T: Clone> Batch<'_, A, T> {
+    fn missing(&self) -> impl Iterator<Item = usize> {
+        self.entries.iter().filter(|entry| entry.value.is_none()).map(|entry| entry.index)
+    }
+
+    fn fill_in(&mut self, made: Vec<T>) {
+        let missing = self.entries.iter_mut().filter(|entry| entry.value.is_none());
+        missing.zip(made).for_each(|(entry, value)| entry.value = Some(value));
+    }
+
+    fn into_values(self) -> Vec<T> {
+        debug_assert_eq!(self.args.len(), self.places.len());
+        self.places.iter().filter_map(|place| self.entries[*place].value.clone()).collect()
+    }
+}
+
+/// Waits for all of them at once.
+async fn all<F: Future + Unpin>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut left: Vec<Option<F>> = futures.into_iter().map(Some).collect();
+    let mut done = Vec::with_capacity(left.len());
+    poll_fn(|context| {
+        for place in &mut left {
+            if let Some(Poll::Ready(output)) = place.as_mut().map(|future| Pin::new(future).poll(context)) {
+                done.push(output);
+                *place = None;
+            }
+        }
+        if left.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done
+}

@@ -1,0 +1,173 @@
+//! The settings of a memoizer, one method each.
+
+use std::{
+    marker::PhantomData,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use digest::Digest;
+
+use super::{Encoded, Live, Memoizer, Shared};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    key::HashMethod,
+    ttl::Ttl,
+};
+
+impl<T, K> Memoizer<T, K> {
+    /// How long results are kept (`timeout` in Flask-Caching); by default as long as the cache says, 300 seconds.
+    #[doc(alias = "timeout")]
+    pub fn ttl(self, ttl: impl Into<Ttl>) -> Self {
+        let ttl = ttl.into();
+        self.with(|shared| shared.ttl = Arc::new(Mutex::new(ttl)))
+    }
+
+    /// The lifetime of results from now on (`cache_timeout` in Flask-Caching).
+    #[doc(alias = "cache_timeout")]
+    pub fn cache_ttl(&self) -> Ttl {
+        self.ttl_now().or(self.cache.ttl())
+    }
+
+    /// Sets the lifetime of results that are stored from now on, in all clones.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, Memoizer, NullBackend};
+    ///
+    /// let sums: Memoizer<u32> = Cache::new(NullBackend::default()).memoizer("sum");
+    /// assert_eq!(sums.cache_ttl(), Duration::from_secs(300).into());
+    /// sums.set_cache_ttl(Duration::from_secs(5));
+    /// assert_eq!(sums.clone().cache_ttl(), Duration::from_secs(5).into());
+    /// ```
+    #[doc(alias = "cache_timeout")]
+    pub fn set_cache_ttl(&self, ttl: impl Into<Ttl>) {
+        *self.shared.ttl.lock().unwrap_or_else(PoisonError::into_inner) = ttl.into();
+    }
+
+    /// While it is true, calls do not touch the cache. What depends on the arguments is said at the
+    /// [`call`](super::Call::unless).
+    pub fn unless(self, unless: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.unless = Some(Arc::new(unless)))
+    }
+
+    /// While it is true, calls compute, and store what they made, whatever is stored.
+    pub fn forced_update(self, forced: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.forced_update = Some(Arc::new(forced)))
+    }
+
+    /// Kept values that are not taken: they are computed anew. It is asked on hits only.
+    pub fn is_stale(self, is_stale: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.is_stale = Some(Arc::new(is_stale)))
+    }
+
+    /// Values that are kept; all of them by default.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let found = cache.memoizer("found").response_filter(Option::is_some);
+    /// assert_eq!(found.call(&1, async || None).await, None);
+    /// assert_eq!(found.call(&1, async || Some(7)).await, Some(7));
+    /// assert_eq!(found.call(&1, async || None).await, Some(7));
+    /// # });
+    /// ```
+    pub fn response_filter(self, filter: impl Fn(&T) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.response_filter = Some(Arc::new(filter)))
+    }
+
+    /// Values that are kept for a time of their own, whatever the filter says of them: `None`, or some errors.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, MemoryBackend};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    /// enum Failure { NotFound, Broken }
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let users = cache
+    ///     .memoizer("users")
+    ///     .response_filter(Result::is_ok)
+    ///     .negative(|user| matches!(user, Err(Failure::NotFound)), Duration::from_secs(5));
+    ///
+    /// assert_eq!(users.call(&1, async || Err(Failure::Broken)).await, Err(Failure::Broken));
+    /// assert_eq!(users.call(&1, async || Err(Failure::NotFound)).await, Err(Failure::NotFound));
+    /// assert_eq!(users.call(&1, async || Ok(7)).await, Err(Failure::NotFound));
+    /// # });
+    /// ```
+    pub fn negative(self, is_negative: impl Fn(&T) -> bool + Send + Sync + 'static, ttl: impl Into<Ttl>) -> Self {
+        let ttl = ttl.into();
+        self.with(|shared| shared.negative = Some((Arc::new(is_negative), ttl)))
+    }
+
+    /// A text that goes into the keys beside the name; it is made of the name.
+    ///
+    /// Two functions never share results, whatever is made of their names.
+    pub fn make_name(self, make: impl FnOnce(&str) -> String) -> Self {
+        self.with(|shared| shared.made = Some(make(&shared.name).into()))
+    }
+
+    /// The hash that stands for arguments whose text is over 512 bytes. MD5 by default; any [`Digest`] will do.
+    pub fn hash_method<D: Digest>(self) -> Self {
+        self.with(|shared| shared.hash = HashMethod::of::<D>())
+    }
+
+    /// A part of every key that a new release of the function changes (`source_check` in Flask-Caching).
+    #[doc(alias = "source_check")]
+    pub fn version(self, version: impl Into<String>) -> Self {
+        self.with(|shared| shared.version = Some(version.into().into()))
+    }
+
+    /// How many bytes of memory hang on a value, beside its own size. By default as many as its serde form has; for
+    /// values that are kept live, none.
+    pub fn weight(self, weigh: impl Fn(&T) -> usize + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.weigh = Some(Arc::new(weigh)))
+    }
+
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Shared<T>)) -> Self {
+        let shared = Arc::make_mut(&mut self.shared);
+        change(shared);
+        shared.settle(&self.cache.space.scope);
+        self
+    }
+}
+
+impl<T> Memoizer<T, Encoded> {
+    /// Keeps values as the objects they are: they need no serde form, and are shared by all who get them in an [`Arc`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::sync::Arc;
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// struct Template(String); // no serde
+    ///
+    /// let templates = Cache::new(MemoryBackend::default()).memoizer("template").live()?;
+    /// let page: Arc<Template> = templates.call_shared("page", async || Template("<p>".into())).await;
+    /// let again = templates.call_shared("page", async || unreachable!()).await;
+    /// assert!(Arc::ptr_eq(&page, &again));
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the backend keeps bytes.
+    pub fn live(self) -> Result<Memoizer<T, Live>> {
+        if self.cache.core.backend.keeps_live() {
+            return Ok(Memoizer { cache: self.cache, shared: self.shared, keep: PhantomData });
+        }
+        let message = format!(
+            "`{}` is to keep its values live, and {:?} keeps bytes; use a MemoryBackend for it, or leave `live` out",
+            self.name(),
+            self.cache.core.backend
+        );
+        Err(Error::message(ErrorKind::Config, message))
+    }
+}

@@ -27,6 +27,7 @@ pub(crate) use self::{
     background::{Background, Handover},
     fill::{Fill, Lifetime, OwnedKey, Place},
     lookup::Found,
+    tags::Kind,
     turn::{Question, Turn},
 };
 pub use self::{builder::CacheBuilder, context::FillContext};

@@ -13,20 +13,44 @@ use crate::{
     stamps::{self, Stamp},
 };
 
-/// How long the record of a tag is kept. Entries that are asked for after that are filled again once.
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// How long the record of a tag is kept. Entries that are asked for after that are filled again once. It cannot be
+/// prolonged: a purge that comes between the look and the write would be undone.
+const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What a tag stands for; two of a different kind are never the same.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// All results of a function. There are only so many functions, so these have no end.
+    Function,
+    Instance,
+    /// One result.
+    Result,
+    /// A name that the user chose.
+    Named,
+}
+
+impl Kind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Function => "@t/fn",
+            Self::Instance => "@t/of",
+            Self::Result => "@t/key",
+            Self::Named => "@t/tag",
+        }
+    }
+}
 
 /// Names over this many bytes are digested.
 const MAX_NAME: usize = 400;
 
 impl Cache {
     /// The key of a tag's record, which no key of a user's and no scope begins with.
-    pub(crate) fn tag_key(&self, kind: &str, name: &str) -> Arc<str> {
-        let subtree = self.space.scope.subtree();
+    pub(crate) fn tag_key(&self, kind: Kind, name: &str) -> Arc<str> {
+        let (subtree, kind) = (self.space.scope.subtree(), kind.prefix());
         if name.len() > MAX_NAME {
-            return format!("{subtree}@t/{kind}#{}", HashMethod::default().hex(name.as_bytes())).into();
+            return format!("{subtree}{kind}#{}", HashMethod::default().hex(name.as_bytes())).into();
         }
-        format!("{subtree}@t/{kind}:{name}").into()
+        format!("{subtree}{kind}:{name}").into()
     }
 
     /// The stamp of a function, where entries do not outlive this process. It is kept beside those of the namespaces,
@@ -52,7 +76,9 @@ impl Cache {
         if let Some(stamp) = backend.get(key).await?.as_ref().and_then(tag_stamp) {
             return Ok(Some(stamp));
         }
-        backend.add(key, tag_value(stamps::fresh()), Some(LIFETIME)).await?;
+        let own = key.strip_prefix(self.space.scope.subtree()).unwrap_or(key);
+        let lifetime = (!own.starts_with(Kind::Function.prefix())).then_some(LIFETIME);
+        backend.add(key, tag_value(stamps::fresh()), lifetime).await?;
         // Whoever loses takes the stamp of the winner; and a backend that keeps nothing keeps none.
         Ok(backend.get(key).await?.as_ref().and_then(tag_stamp))
     }
@@ -80,7 +106,7 @@ impl Cache {
     ///
     /// What the backend says. It is then not known whether the tag was purged; the call can be repeated.
     pub async fn purge_tag(&self, tag: impl AsRef<str>) -> Result<()> {
-        self.purge_tag_key(&self.tag_key("tag", tag.as_ref())).await
+        self.purge_tag_key(&self.tag_key(Kind::Named, tag.as_ref())).await
     }
 
     /// Makes every entry unreachable that carries the stamp of a tag, or will.

@@ -11,7 +11,7 @@ use super::{
     question::Ask,
 };
 use crate::{
-    cache::{Fill, FillContext, OwnedKey, Turn},
+    cache::{Fill, FillContext, Kind, OwnedKey, Turn},
     flight::Follower,
     key::Key,
     observe::Event,
@@ -190,7 +190,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             Own::Tag(key) => keys.push(Arc::clone(key)),
         }
         keys.extend(self.shared.instance.iter().map(|id| self.tag_of_instance(id)));
-        keys.extend(tags.iter().map(|tag| cache.tag_key("tag", tag)));
+        keys.extend(tags.iter().map(|tag| cache.tag_key(Kind::Named, tag)));
         for key in &keys {
             early.push(cache.read_tag(key).await?);
         }

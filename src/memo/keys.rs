@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Memoizer, Shared};
 use crate::{
-    cache::OwnedKey,
+    cache::{Kind, OwnedKey},
     error::{Error, ErrorKind, Result},
     key::{Key, MAX_KEY, MAX_TEXT, Scope, write_canonical},
 };
@@ -103,6 +103,6 @@ impl<T, K> Memoizer<T, K> {
 
     /// The tag of one result, which exists while another depends on that result.
     pub(super) fn tag_of_result(&self, key: &OwnedKey) -> Arc<str> {
-        self.cache.tag_key("key", &key.primary)
+        self.cache.tag_key(Kind::Result, &key.primary)
     }
 }

@@ -21,7 +21,7 @@ pub use self::{
 };
 
 use crate::{
-    cache::{Cache, FillContext},
+    cache::{Cache, FillContext, Kind},
     key::HashMethod,
     stamps::Stamp,
     ttl::Ttl,
@@ -117,7 +117,7 @@ impl Cache {
         let all = if self.core.backend.keeps_live() {
             Own::Stamp(self.stamp_of_function(&name))
         } else {
-            Own::Tag(self.tag_key("memo", &name))
+            Own::Tag(self.tag_key(Kind::Function, &name))
         };
         let shared = Shared {
             name,

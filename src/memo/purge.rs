@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Keep, Memoizer, Own};
 use crate::{
+    cache::Kind,
     error::{Error, ErrorKind, Result},
     key::{Text, write_canonical},
     reason::{MissReason, NotStored},
@@ -99,7 +100,7 @@ impl<T, K> Memoizer<T, K> {
     }
 
     pub(super) fn tag_of_instance(&self, id: &str) -> Arc<str> {
-        self.cache.tag_key("memo", &format!("{}@{id}", self.shared.lead))
+        self.cache.tag_key(Kind::Instance, &format!("{}@{id}", self.shared.lead))
     }
 }
 

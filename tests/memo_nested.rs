@@ -1,0 +1,258 @@
+//! Memoized functions that call others: what is taken from the inner one is taken from the outer one too.
+//!
+//! Two advisories for Next.js in 2026 are this bug: a purge of the inner value that does not reach the outer entry.
+#![cfg(feature = "memory")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bytewise;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum_caching::{BypassReason, Cache, Event, Memoizer, MemoryBackend, Ttl, testing::ManualClock};
+use bytewise::{bytewise, data::Data, settle};
+
+on_both_backends! {
+    whatever_takes_the_inner_result_takes_the_outer_one,
+    an_inner_result_that_was_kept_already_is_depended_on_too,
+    three_levels_are_as_two,
+    an_inner_call_that_failed_or_is_not_kept_is_depended_on_too,
+    what_is_computed_in_one_go_depends_on_what_all_of_it_read,
+    an_outer_run_that_read_what_a_delete_overtook_is_not_kept,
+    a_spawned_task_is_outside_unless_it_is_given_the_context,
+    a_function_that_calls_itself_with_the_same_arguments_computes,
+    a_recursive_function_keeps_each_of_its_results,
+    a_computed_value_depends_on_memoized_ones,
+    what_the_inner_one_does_not_keep_for_long_the_outer_one_may,
+}
+
+const PURGES: [&str; 5] = ["all", "one", "instance", "tag", "clear"];
+
+fn inner(cache: &Cache) -> Memoizer<String> {
+    cache.scoped("inner").memoizer("inner").instance(&7).unwrap()
+}
+
+async fn purge(cache: &Cache, how: &str) {
+    let inner = inner(cache);
+    match how {
+        "all" => cache.scoped("inner").memoizer::<String>("inner").delete_memoized().await.unwrap(),
+        "one" => drop(inner.delete_memoized_for(&1).await.unwrap()),
+        "instance" => inner.delete_memoized().await.unwrap(),
+        "tag" => cache.scoped("inner").purge_tag("tag").await.unwrap(),
+        "clear" => cache.scoped("inner").clear().await.unwrap(),
+        other => panic!("{other} is no purge"),
+    }
+}
+
+async fn read(cache: &Cache, row: &'static str) -> String {
+    inner(cache).at(&1).tags(["tag"]).call(async || row.to_owned()).await
+}
+
+/// The result of a function that is made of the inner one.
+async fn outer(cache: &Cache, row: &'static str) -> String {
+    let outer: Memoizer<String> = cache.memoizer("outer");
+    outer.call(&1, async || format!("outer of {}", read(cache, row).await)).await
+}
+
+async fn whatever_takes_the_inner_result_takes_the_outer_one(cache: Cache, _: ManualClock) {
+    for how in PURGES {
+        assert_eq!(outer(&cache, "old").await, "outer of old");
+        assert_eq!(outer(&cache, "new").await, "outer of old");
+        purge(&cache, how).await;
+        assert_eq!(outer(&cache, "new").await, "outer of new", "{how}");
+        cache.clear().await.unwrap();
+    }
+}
+
+async fn an_inner_result_that_was_kept_already_is_depended_on_too(cache: Cache, _: ManualClock) {
+    for how in PURGES {
+        assert_eq!(read(&cache, "old").await, "old");
+        assert_eq!(outer(&cache, "new").await, "outer of old", "the inner call is a hit");
+        purge(&cache, how).await;
+        assert_eq!(outer(&cache, "new").await, "outer of new", "{how}");
+        cache.clear().await.unwrap();
+    }
+}
+
+async fn three_levels_are_as_two(cache: Cache, _: ManualClock) {
+    let outermost: Memoizer<String> = cache.memoizer("outermost");
+    let call = async |row| outermost.call(&(), async || outer(&cache, row).await).await;
+    for how in PURGES {
+        assert_eq!(outer(&cache, "old").await, "outer of old");
+        assert_eq!(call("new").await, "outer of old");
+        purge(&cache, how).await;
+        assert_eq!(call("new").await, "outer of new", "{how}");
+        cache.clear().await.unwrap();
+    }
+}
+
+async fn an_inner_call_that_failed_or_is_not_kept_is_depended_on_too(cache: Cache, _: ManualClock) {
+    let (inner, outer): (Memoizer<u32>, Memoizer<u32>) = (cache.memoizer("inner"), cache.memoizer("outer"));
+    let failing =
+        async |n| outer.call(&1, async || inner.try_call(&1, async || Err::<u32, _>(n)).await.unwrap_err()).await;
+    assert_eq!((failing(1).await, failing(2).await), (1, 1));
+    inner.delete_memoized().await.unwrap();
+    assert_eq!(failing(3).await, 3);
+
+    let unkept = async |n| outer.call(&2, async || inner.at(&2).ttl(Ttl::DontStore).call(async || n).await).await;
+    assert_eq!((unkept(1).await, unkept(2).await), (1, 1));
+    inner.delete_memoized_for(&2).await.unwrap();
+    assert_eq!(unkept(3).await, 3);
+}
+
+async fn what_is_computed_in_one_go_depends_on_what_all_of_it_read(cache: Cache, _: ManualClock) {
+    let pages: Memoizer<String> = cache.memoizer("pages");
+    let both = async |row| {
+        let show = async |ids: &[&i32]| {
+            let read = read(&cache, row).await;
+            ids.iter().map(|id| format!("{id} of {read}")).collect()
+        };
+        pages.call_many(&[1, 2], show).await
+    };
+    assert_eq!(both("old").await, ["1 of old", "2 of old"]);
+    assert_eq!(both("new").await, ["1 of old", "2 of old"]);
+    purge(&cache, "one").await;
+    assert_eq!(both("new").await, ["1 of new", "2 of new"]);
+
+    let all: Memoizer<Vec<String>> = cache.memoizer("all");
+    let many = async |row: &'static str| all.call(&(), async || both(row).await).await;
+    assert_eq!(many("newer").await, ["1 of new", "2 of new"], "found together");
+    pages.delete_memoized_for(&2).await.unwrap();
+    assert_eq!(many("newer").await, ["1 of new", "2 of new"], "and made of what is kept");
+    assert_eq!(cache.stats().misses, 9, "all, and the second page");
+}
+
+async fn an_outer_run_that_read_what_a_delete_overtook_is_not_kept(cache: Cache, _: ManualClock) {
+    let data = Data::new("old");
+    let (outer, inner): (Memoizer<String>, Memoizer<String>) = (cache.memoizer("outer"), cache.memoizer("inner"));
+    let caller = tokio::spawn({
+        let (outer, inner, data) = (outer.clone(), inner.clone(), data.clone());
+        async move { outer.call(&1, async || inner.call(&1, async || data.read().await).await).await }
+    });
+    settle().await;
+    data.commit("new");
+    inner.delete_memoized_for(&1).await.unwrap();
+    data.end_oldest();
+    assert_eq!(caller.await.unwrap(), "old", "it asked before");
+    assert_eq!(outer.call(&1, async || "computed".to_owned()).await, "computed");
+}
+
+async fn a_spawned_task_is_outside_unless_it_is_given_the_context(cache: Cache, _: ManualClock) {
+    let outer: Memoizer<String> = cache.memoizer("outer");
+    let outside = async |row: &'static str| {
+        let task = cache.clone();
+        outer.call(&1, async || tokio::spawn(async move { read(&task, row).await }).await.unwrap()).await
+    };
+    let inside = async |row: &'static str| {
+        let task = cache.clone();
+        let with = async || {
+            let context = Memoizer::context();
+            tokio::spawn(context.scope(async move { read(&task, row).await })).await.unwrap()
+        };
+        outer.call(&2, with).await
+    };
+    assert_eq!((outside("old").await, inside("old").await), ("old".into(), "old".into()));
+    purge(&cache, "one").await;
+    assert_eq!((outside("new").await, inside("new").await), ("old".into(), "new".into()));
+}
+
+async fn a_function_that_calls_itself_with_the_same_arguments_computes(cache: Cache, _: ManualClock) {
+    let f: Memoizer<u32> = cache.memoizer("f");
+    let depth = AtomicUsize::new(0);
+    let value = f.call(&1, async || {
+        let inner = f.call(&1, async || {
+            depth.fetch_add(1, Ordering::SeqCst);
+            1
+        });
+        Box::pin(inner).await + 1
+    });
+    assert_eq!(value.await, 2);
+    assert_eq!(depth.load(Ordering::SeqCst), 1);
+    assert_eq!(f.call(&1, async || 0).await, 2);
+    assert_eq!(cache.stats().bypasses, 1);
+}
+
+fn fibonacci(f: Memoizer<u64>, n: u64) -> std::pin::Pin<Box<dyn Future<Output = u64> + Send>> {
+    Box::pin(async move {
+        f.call(&n, async || match n {
+            0 | 1 => n,
+            _ => fibonacci(f.clone(), n - 1).await + fibonacci(f.clone(), n - 2).await,
+        })
+        .await
+    })
+}
+
+async fn a_recursive_function_keeps_each_of_its_results(cache: Cache, _: ManualClock) {
+    let f = cache.memoizer("fibonacci");
+    assert_eq!(fibonacci(f.clone(), 40).await, 102_334_155);
+    assert_eq!(cache.stats().misses, 41);
+    f.delete_memoized_for(&39).await.unwrap();
+    assert_eq!(fibonacci(f, 40).await, 102_334_155);
+    assert_eq!(cache.stats().misses, 43, "40 was made of 39");
+}
+
+async fn a_computed_value_depends_on_memoized_ones(cache: Cache, _: ManualClock) {
+    let compute = async |row| cache.get_or_compute("value", Ttl::Default, async || read(&cache, row).await).await;
+    assert_eq!((compute("old").await, compute("new").await), ("old".into(), "old".into()));
+    purge(&cache, "one").await;
+    assert_eq!(compute("new").await, "new");
+
+    let around: Memoizer<String> = cache.memoizer("around");
+    let outer = async |row| around.call(&(), async || compute(row).await).await;
+    assert_eq!(outer("newer").await, "new");
+    purge(&cache, "all").await;
+    assert_eq!(outer("newer").await, "newer");
+}
+
+async fn what_the_inner_one_does_not_keep_for_long_the_outer_one_may(cache: Cache, clock: ManualClock) {
+    let (inner, outer): (Memoizer<u32>, Memoizer<u32>) = (cache.memoizer("inner"), cache.memoizer("outer"));
+    let inner = inner.ttl(Duration::from_secs(1));
+    let call = async |n| outer.call(&(), async || inner.call(&(), async || n).await).await;
+    assert_eq!(call(1).await, 1);
+    clock.advance(Duration::from_secs(100));
+    assert_eq!(call(2).await, 1, "its own lifetime counts");
+}
+
+#[tokio::test]
+async fn a_value_of_another_cache_is_depended_on_too() {
+    let (here, there) = (Cache::new(MemoryBackend::default()), Cache::new(MemoryBackend::default()));
+    let (inner, outer): (Memoizer<u32>, Memoizer<u32>) = (there.memoizer("f"), here.memoizer("f"));
+    let inner = inner.instance(&1).unwrap();
+    let call = async |n| outer.call(&1, async || inner.call(&1, async || n).await).await;
+    assert_eq!((call(1).await, call(2).await), (1, 1));
+    inner.delete_memoized_for(&1).await.unwrap();
+    assert_eq!(call(3).await, 3);
+    inner.delete_memoized().await.unwrap();
+    assert_eq!(call(4).await, 4);
+}
+
+#[tokio::test]
+async fn what_depends_on_this_process_is_not_written_to_where_others_read_it() {
+    let (bytes, _, _) = bytewise();
+    let memory = Cache::new(MemoryBackend::default());
+    let (inner, outer): (Memoizer<u32>, Memoizer<u32>) = (memory.memoizer("inner"), bytes.memoizer("outer"));
+    let call = async |n| outer.call(&1, async || inner.call(&1, async || n).await).await;
+    assert_eq!((call(1).await, bytes.stats().stored), (1, 0));
+    inner.delete_memoized().await.unwrap();
+    assert_eq!(call(2).await, 2);
+}
+
+#[tokio::test]
+async fn a_recursion_is_told_with_its_reason() {
+    let told = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&told);
+    let observer = move |event: &Event<'_>| {
+        if let Event::Bypass { reason: BypassReason::Recursion } = event {
+            seen.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let cache = Cache::builder(MemoryBackend::default()).observer(observer).build();
+    let f: Memoizer<u32> = cache.memoizer("f");
+    f.call(&1, async || Box::pin(f.call(&1, async || 1)).await).await;
+    assert_eq!(told.load(Ordering::SeqCst), 1);
+}

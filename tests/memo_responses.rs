@@ -1,6 +1,5 @@
 //! A response that was made of memoized values goes when they go.
 #![cfg(all(feature = "memory", feature = "axum"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

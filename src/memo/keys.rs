@@ -1,8 +1,7 @@
 //! How a call becomes a key.
 //!
 //! ```text
-//! key  := scope "memo/" name [ "#name=" length ] [ part ] [ "@" instance ] args
-//! args := a tuple, or one value in parentheses
+//! key := scope "memo/" name [ "#name=" length ] [ part ] [ "@" instance ] args
 //! ```
 
 use std::sync::Arc;
@@ -44,11 +43,7 @@ impl<T> Shared<T> {
             key.backend.push("@");
             key.backend.push(instance);
         }
-        let start = key.backend.as_str().len();
         write_canonical(args, &mut key.backend)?;
-        if !key.backend.as_str()[start..].starts_with('(') {
-            enclose(start, key);
-        }
         match key.backend.as_str().len() {
             length if length > MAX_TEXT => Err(Error::message(
                 ErrorKind::Key,
@@ -61,13 +56,6 @@ impl<T> Shared<T> {
             _ => Ok(()),
         }
     }
-}
-
-/// Puts parentheses around one value that is no tuple.
-fn enclose(start: usize, key: &mut Key) {
-    let text = key.backend.as_str();
-    let enclosed = format!("{}({})", &text[..start], &text[start..]);
-    key.backend = enclosed.as_str().into();
 }
 
 impl<T, K> Memoizer<T, K> {

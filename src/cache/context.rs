@@ -66,6 +66,12 @@ struct Noted {
 }
 
 impl FillContext {
+    /// Whether the caller is a part of a fill.
+    #[inline]
+    pub(crate) fn is_current() -> bool {
+        CURRENT.try_with(|context| !context.is_empty()).unwrap_or(false)
+    }
+
     /// That of the caller; an empty one outside of fills.
     #[inline]
     pub(crate) fn current() -> Self {

@@ -14,8 +14,11 @@ pub struct Call<'a, A: ?Sized, T, K> {
     args: &'a A,
     unless: bool,
     forced: bool,
-    own: Settings<'a, T>,
+    own: Own<'a, T>,
 }
+
+/// Most calls have nothing of their own, and carry the room for a pointer only.
+pub(super) type Own<'a, T> = Option<Box<Settings<'a, T>>>;
 
 /// What holds for one call, from its key on.
 pub(super) struct Settings<'a, T> {
@@ -37,7 +40,7 @@ type Test<'a, T> = Box<dyn Fn(&T) -> bool + Send + Sync + 'a>;
 #[must_use = "a call does nothing until it is told how to compute"]
 pub struct Begun<'a, T, K> {
     memoizer: &'a Memoizer<T, K>,
-    own: Settings<'a, T>,
+    own: Own<'a, T>,
     state: State<T>,
 }
 
@@ -65,7 +68,7 @@ impl<T, K> Memoizer<T, K> {
     /// ```
     #[inline]
     pub fn at<'a, A: Serialize + ?Sized>(&'a self, args: &'a A) -> Call<'a, A, T, K> {
-        Call { memoizer: self, args, unless: false, forced: false, own: Settings::default() }
+        Call { memoizer: self, args, unless: false, forced: false, own: None }
     }
 }
 
@@ -84,26 +87,26 @@ impl<'a, A: Serialize + ?Sized, T, K> Call<'a, A, T, K> {
 
     /// How long the result is kept.
     pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
-        self.own.ttl = ttl.into();
+        self.own.get_or_insert_default().ttl = ttl.into();
         self
     }
 
     /// Kept values that this call does not take.
     pub fn is_stale(mut self, is_stale: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
-        self.own.is_stale = Some(Box::new(is_stale));
+        self.own.get_or_insert_default().is_stale = Some(Box::new(is_stale));
         self
     }
 
     /// Values that are kept, beside what the memoizer says.
     pub fn response_filter(mut self, filter: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
-        self.own.filter = Some(Box::new(filter));
+        self.own.get_or_insert_default().filter = Some(Box::new(filter));
         self
     }
 
     /// Names that the result goes by: [`Cache::purge_tag`](crate::Cache::purge_tag) takes away all results with one
     /// of them, and what was made of those. They are known before anything is computed.
     pub fn tags<S: Into<Cow<'a, str>>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
-        self.own.tags.extend(tags.into_iter().map(Into::into));
+        self.own.get_or_insert_default().tags.extend(tags.into_iter().map(Into::into));
         self
     }
 }
@@ -113,7 +116,7 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, A
     #[inline]
     pub fn begin(self) -> Begun<'a, T, K> {
         let Self { memoizer, args, unless, forced, own } = self;
-        let state = memoizer.look(args, unless, forced, &own);
+        let state = memoizer.look(args, unless, forced, own.as_deref());
         Begun { memoizer, own, state }
     }
 
@@ -179,7 +182,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
         match self.state {
             State::Ready(value) => Ok(value),
             State::Bypass => compute().await.map(Arc::new),
-            state => self.memoizer.wait(state, &self.own, compute).await,
+            state => self.memoizer.wait(state, self.own.as_deref(), compute).await,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     observe::Event,
     reason::{BypassReason, MissReason, NotStored},
     record::{Carried, Record},
+    ttl::Ttl,
 };
 
 /// Where a call is.
@@ -37,7 +38,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         args: &A,
         unless: bool,
         forced: bool,
-        own: &Settings<'_, T>,
+        own: Option<&Settings<'_, T>>,
     ) -> State<T> {
         let shared = &*self.shared;
         let core = &self.cache.core;
@@ -52,11 +53,10 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         if forced || shared.forced_update.as_ref().is_some_and(|forced| forced()) {
             return State::Forced(OwnedKey::from(&key));
         }
-        let outer = FillContext::current();
-        if outer.is_filling(&self.cache, key.backend.as_str()) {
-            return self.bypass(BypassReason::Recursion);
-        }
-        if !outer.is_empty() {
+        if FillContext::is_current() {
+            if FillContext::current().is_filling(&self.cache, key.backend.as_str()) {
+                return self.bypass(BypassReason::Recursion);
+            }
             return State::Ask(OwnedKey::from(&key));
         }
         let ask = self.ask(own, None);
@@ -78,7 +78,12 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         State::Bypass
     }
 
-    pub(super) async fn wait<E, F, Fut>(&self, state: State<T>, own: &Settings<'_, T>, compute: F) -> Result<Arc<T>, E>
+    pub(super) async fn wait<E, F, Fut>(
+        &self,
+        state: State<T>,
+        own: Option<&Settings<'_, T>>,
+        compute: F,
+    ) -> Result<Arc<T>, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
@@ -101,7 +106,11 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 
     /// The value, or the task of computing it.
-    async fn turns(&self, begin: Result<OwnedKey, Turn<Memo<T>>>, own: &Settings<'_, T>) -> Result<Arc<T>, Fill> {
+    async fn turns(
+        &self,
+        begin: Result<OwnedKey, Turn<Memo<T>>>,
+        own: Option<&Settings<'_, T>>,
+    ) -> Result<Arc<T>, Fill> {
         let cache = &self.cache;
         let outer = FillContext::current();
         let mut unfit = None;
@@ -140,13 +149,13 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 
     /// Runs the closure, and keeps what it made.
-    async fn compute<E, F, Fut>(&self, fill: Fill, own: &Settings<'_, T>, compute: F) -> Result<Arc<T>, E>
+    async fn compute<E, F, Fut>(&self, fill: Fill, own: Option<&Settings<'_, T>>, compute: F) -> Result<Arc<T>, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
         let outer = FillContext::current();
-        let early = self.early(&own.tags).await;
+        let early = self.early(own.map_or(&[], |own| &own.tags)).await;
         fill.depends_on(early.as_deref().unwrap_or_default());
         let result = fill.context().clone().scope(compute()).await;
         fill.hand_on(&outer);
@@ -198,17 +207,17 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 
     /// How long a value is kept; `None` is for ever.
-    pub(super) fn lifetime(&self, value: &T, own: &Settings<'_, T>) -> Result<Option<Duration>, NotStored> {
+    pub(super) fn lifetime(&self, value: &T, own: Option<&Settings<'_, T>>) -> Result<Option<Duration>, NotStored> {
         let shared = &*self.shared;
         let ttl = match &shared.negative {
             Some((is_negative, ttl)) if is_negative(value) => *ttl,
             _ => {
                 let keeps = shared.response_filter.as_ref().is_none_or(|filter| filter(value))
-                    && own.filter.as_ref().is_none_or(|filter| filter(value));
+                    && own.and_then(|own| own.filter.as_ref()).is_none_or(|filter| filter(value));
                 if !keeps {
                     return Err(NotStored::Filtered);
                 }
-                own.ttl.or(self.ttl_now())
+                own.map_or(Ttl::Default, |own| own.ttl).or(self.ttl_now())
             }
         };
         ttl.or(self.cache.ttl()).lifetime().ok_or(NotStored::NoLifetime)
@@ -221,12 +230,12 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         memo
     }
 
-    pub(super) fn ask<'a>(&'a self, own: &'a Settings<'_, T>, unfit: Option<u64>) -> Ask<'a, T> {
-        Ask { of_all: self.shared.is_stale.as_deref(), of_call: own.is_stale.as_deref(), unfit }
+    pub(super) fn ask<'a>(&'a self, own: Option<&'a Settings<'_, T>>, unfit: Option<u64>) -> Ask<'a, T> {
+        Ask { of_all: self.shared.is_stale.as_deref(), of_call: own.and_then(|own| own.is_stale.as_deref()), unfit }
     }
 
     /// The value in a record, if this call takes it.
-    pub(super) fn value(&self, record: &Record<Memo<T>>, own: &Settings<'_, T>) -> Option<Arc<T>> {
+    pub(super) fn value(&self, record: &Record<Memo<T>>, own: Option<&Settings<'_, T>>) -> Option<Arc<T>> {
         let core = &self.cache.core;
         match record.payload.value::<K>(&core.codec) {
             // A live one was judged when it was found.

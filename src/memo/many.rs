@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Keep, Memoizer, call::Settings};
+use super::{Keep, Memoizer};
 use crate::{
     cache::{Fill, FillContext, OwnedKey},
     observe::Event,
@@ -106,10 +106,9 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         if is_forced {
             return;
         }
-        let own = Settings::default();
-        let found = self.cache.look_many(&keys, &self.ask(&own, None)).await;
+        let found = self.cache.look_many(&keys, &self.ask(None, None)).await;
         for (entry, found) in batch.entries.iter_mut().filter(|entry| entry.key.is_some()).zip(found) {
-            let value = found.ok().and_then(|found| Some((self.value(&found.record, &own)?, found)));
+            let value = found.ok().and_then(|found| Some((self.value(&found.record, None)?, found)));
             if let (Some((value, found)), Some(key)) = (value, &entry.key) {
                 self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
                 outer.note(&found.record.meta.carried, &self.cache.core.backend);
@@ -134,7 +133,6 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     async fn keep_all(&self, fills: Vec<Option<Fill>>, made: &[T], outer: &FillContext) {
         // What one depends on all do: they were made together.
         let together = fills.iter().flatten().next().map(|fill| fill.context().clone()).unwrap_or_default();
-        let own = Settings::default();
         let mut stores = Vec::new();
         for (fill, value) in fills.into_iter().zip(made) {
             let Some(fill) = fill else { continue };
@@ -142,7 +140,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 Some(carried) => fill.depends_on(&carried),
                 None => fill.context().refuse(),
             }
-            match self.lifetime(value, &own) {
+            match self.lifetime(value, None) {
                 Err(reason) => fill.decline(reason),
                 Ok(fresh) => {
                     let payload = self.payload(Arc::new(value.clone()));

@@ -1,0 +1,20 @@
+//! The tests of Flask-Caching 2.5.1 and cachelib 0.17.0 that mean something here, under the names they have there.
+//!
+//! A module is a file of theirs. What differs is said at the test, and why in `COMPATIBILITY.md`. `anchor_tests.txt`
+//! lists all of theirs, and `scripts/parity` counts.
+#![cfg(all(feature = "memory", feature = "axum"))]
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::tests_outside_test_module,
+    unreachable_pub,
+    reason = "helpers of a test are tests"
+)]
+
+#[path = "../bytewise/mod.rs"]
+mod bytewise;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod fixture;
+mod test_memoize;

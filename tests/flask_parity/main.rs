@@ -18,3 +18,4 @@ mod support;
 
 mod fixture;
 mod test_memoize;
+mod test_view;

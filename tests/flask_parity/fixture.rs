@@ -64,7 +64,8 @@ impl Switch {
     }
 }
 
-/// What a predicate was asked.
+/// What happened, in order.
+#[derive(Debug)]
 pub struct Log<T>(Arc<Mutex<Vec<T>>>);
 
 impl<T: Clone> Log<T> {
@@ -78,6 +79,11 @@ impl<T: Clone> Log<T> {
 
     pub fn all(&self) -> Vec<T> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// What happened since the last time that this was asked.
+    pub fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *self.0.lock().unwrap())
     }
 }
 

@@ -16,6 +16,18 @@ mod bytewise;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clear;
+mod common;
+mod delete_many_with_prefix;
 mod fixture;
+mod has;
+mod test_backend_cache;
+mod test_basic_app;
+mod test_cache;
+mod test_hash_method;
+mod test_init;
 mod test_memoize;
+mod test_signals;
+mod test_simple_cache;
+mod test_subclassing;
 mod test_view;

@@ -1,0 +1,65 @@
+//! `test_basic_app.py`: settings, and several applications.
+
+use std::sync::Arc;
+
+use axum_caching::{Backend, Cache, CacheLayer, Clock, MemoryBackend, Ttl};
+
+use crate::{
+    bytewise::{Bytewise, settle},
+    fixture::*,
+    support::{app, fetch},
+};
+
+/// There is one builder, and its settings hold.
+#[tokio::test]
+async fn test_dict_config() {
+    let backend = Bytewise::new(Clock::system());
+    let cache = Cache::builder(backend.clone()).ttl(seconds(7)).key_prefix("shop:").build();
+    assert_eq!(cache.ttl(), seconds(7).into());
+    cache.set("hi", "hello", Ttl::Default).await.unwrap();
+    assert_eq!(backend.keys(), ["shop:hi"]);
+}
+
+/// An application is a router and a cache; two share a backend, each under a prefix.
+#[tokio::test]
+async fn test_init_app_multi_apps() {
+    let backend = Bytewise::new(Clock::system());
+    let apps = ["foo", "bar"].map(|prefix| {
+        let cache = Cache::builder(backend.clone()).key_prefix(prefix).build();
+        let (app, _) = app(CacheLayer::new(&cache), move |_, run| format!("{prefix} {run}"));
+        (cache, app)
+    });
+    for _ in 0..2 {
+        assert_eq!(fetch(&apps[0].1, "/").await.1, "foo 1");
+        assert_eq!(fetch(&apps[1].1, "/").await.1, "bar 1");
+        settle().await;
+    }
+    let keys = backend.keys();
+    assert!(keys.iter().any(|key| key == "fooview//") && keys.iter().any(|key| key == "barview//"), "{keys:?}");
+
+    apps[0].0.clear().await.unwrap();
+
+    assert_eq!(fetch(&apps[0].1, "/").await.1, "foo 2");
+    assert_eq!(fetch(&apps[1].1, "/").await.1, "bar 1");
+}
+
+/// A backend of one's own is given as it is, or behind a function that makes it.
+#[tokio::test]
+async fn test_app_custom_cache_backend() {
+    fn new_simple(name: &str) -> Arc<dyn Backend> {
+        match name {
+            "bytes" => Arc::new(Bytewise::new(Clock::system())),
+            _ => Arc::new(MemoryBackend::default()),
+        }
+    }
+
+    for (name, expected) in [("bytes", "Bytewise"), ("", "MemoryBackend")] {
+        let cache = Cache::new(new_simple(name));
+        assert!(format!("{cache:?}").contains(expected), "{cache:?}");
+        let (app, runs) = app(CacheLayer::new(&cache), |_, _| "hello");
+        fetch(&app, "/").await;
+        settle().await;
+        fetch(&app, "/").await;
+        assert_eq!(runs.count(), 1);
+    }
+}

@@ -118,7 +118,7 @@ async fn test_memoize_is_stale_sends_miss() {
 
     stale.set(true);
     add(&memo, 1, 2).await;
-    assert_eq!(since(&told, 2), ["miss memo/add(1,2): Stale"]);
+    assert_eq!(since(&told, 2), ["miss memo/add(1,2): IsStale"]);
 }
 
 /// The observer is a setting of the cache.

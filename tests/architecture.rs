@@ -187,8 +187,12 @@ fn no_file_is_too_long() {
 fn every_file_under_tests_is_compiled() {
     let tests = root().join("tests");
     let targets = rust_files(&tests);
-    let mut compiled: BTreeSet<PathBuf> =
-        targets.iter().filter(|path| path.parent() == Some(&tests)).cloned().collect();
+    let is_target = |path: &&PathBuf| {
+        let folder = path.parent();
+        let is_main = path.file_name().is_some_and(|name| name == "main.rs");
+        folder == Some(&tests) || is_main && folder.and_then(Path::parent) == Some(&tests)
+    };
+    let mut compiled: BTreeSet<PathBuf> = targets.iter().filter(is_target).cloned().collect();
     let mut found = true;
     while found {
         let declared: BTreeSet<PathBuf> = compiled.iter().flat_map(|file| declared_by(file)).collect();
@@ -204,7 +208,8 @@ fn every_file_under_tests_is_compiled() {
 fn declared_by(file: &Path) -> Vec<PathBuf> {
     let text = fs::read_to_string(file).expect("text");
     let folder = file.parent().expect("inside tests");
-    let is_root = folder.ends_with("tests") || file.file_name().is_some_and(|name| name == "mod.rs");
+    let is_root =
+        folder.ends_with("tests") || file.file_name().is_some_and(|name| name == "mod.rs" || name == "main.rs");
     let below = if is_root { folder.to_owned() } else { file.with_extension("") };
     let names = text.lines().filter_map(|line| {
         let line = line.trim().trim_start_matches("pub ").trim_start_matches("pub(crate) ");

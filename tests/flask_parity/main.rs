@@ -38,3 +38,23 @@ mod test_simple_cache;
 mod test_subclassing;
 mod test_templates;
 mod test_view;
+
+/// Without `scripts`, as in a published crate, there is nothing that counts.
+#[cfg(unix)]
+#[test]
+fn the_readme_states_how_many_tests_are_ported() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = root.join("scripts/parity");
+    if !script.exists() {
+        return;
+    }
+    let output = std::process::Command::new("sh").arg(script).output().expect("there is a shell");
+    let (count, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{wrong}");
+    let stated = format!("{} portable tests of Flask-Caching and cachelib are ported by name", count.trim());
+    for file in ["README.md", "COMPATIBILITY.md"] {
+        let text = std::fs::read_to_string(root.join(file)).expect("a text");
+        let words: Vec<_> = text.split_whitespace().collect();
+        assert!(words.join(" ").contains(&stated), "{file} does not say: {stated}");
+    }
+}

@@ -135,7 +135,7 @@ async fn test_expiration() {
         ("t0", Ttl::Forever),
         ("t1", seconds(1).into()),
         ("td0", Duration::ZERO.into()),
-        ("td1", Duration::from_millis(1_000).into()),
+        ("td1", Duration::from_millis(1_500).into()),
     ];
     for (cache, clock) in caches() {
         for (key, value) in sample_pairs() {

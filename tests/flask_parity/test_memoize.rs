@@ -15,23 +15,23 @@ use crate::{fixture::*, support::cache_and_backend};
 #[tokio::test]
 async fn test_memoize() {
     for (cache, clock) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(3)));
-        hits_until_it_expires(&foo, &clock, 2, 3).await;
+        let big_foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(3)));
+        hits_until_it_expires(&big_foo, &clock, 2, 3).await;
     }
 }
 
-async fn hits_until_it_expires<B: Serialize + Copy>(foo: &Foo, clock: &ManualClock, b: B, other: B) {
-    let result = foo.call((5, b)).await;
+async fn hits_until_it_expires<B: Serialize + Copy>(big_foo: &Foo, clock: &ManualClock, b: B, other: B) {
+    let result = big_foo.call((5, b)).await;
     clock.advance(seconds(1));
-    assert_eq!(foo.call((5, b)).await, result);
+    assert_eq!(big_foo.call((5, b)).await, result);
 
-    let result2 = foo.call((5, other)).await;
+    let result2 = big_foo.call((5, other)).await;
     assert_ne!(result2, result);
 
     clock.advance(seconds(3));
-    assert_ne!(foo.call((5, b)).await, result);
+    assert_ne!(big_foo.call((5, b)).await, result);
     clock.advance(seconds(1));
-    assert_ne!(foo.call((5, other)).await, result2);
+    assert_ne!(big_foo.call((5, other)).await, result2);
 }
 
 /// There are no default arguments: who leaves one out says the default.
@@ -75,9 +75,9 @@ async fn memoize_hash<D: Digest>() -> String {
     let (long, other) = ("a".repeat(1_000), "b".repeat(1_000));
     let mut key = String::new();
     for (cache, clock) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(3)).hash_method::<D>());
-        hits_until_it_expires(&foo, &clock, long.as_str(), other.as_str()).await;
-        key = foo.memo.make_cache_key(&(5, &long)).unwrap();
+        let big_foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(3)).hash_method::<D>());
+        hits_until_it_expires(&big_foo, &clock, long.as_str(), other.as_str()).await;
+        key = big_foo.memo.make_cache_key(&(5, &long)).unwrap();
         assert!(key.len() < 512, "{key}");
     }
     key
@@ -88,12 +88,12 @@ async fn test_memoize_timeout() {
     let clock = ManualClock::new();
     let backend = MemoryBackend::builder().clock(clock.clock()).build();
     let cache = Cache::builder(backend).clock(clock.clock()).ttl(seconds(1)).build();
-    let foo = Foo::new(cache.memoizer("big_foo"));
+    let big_foo = Foo::new(cache.memoizer("big_foo"));
 
-    let result = foo.call((5, 2)).await;
-    assert_eq!(foo.call((5, 2)).await, result);
+    let result = big_foo.call((5, 2)).await;
+    assert_eq!(big_foo.call((5, 2)).await, result);
     clock.advance(seconds(2));
-    assert_ne!(foo.call((5, 2)).await, result);
+    assert_ne!(big_foo.call((5, 2)).await, result);
 }
 
 #[tokio::test]
@@ -143,10 +143,10 @@ async fn test_memoize_version_key_expires_once_its_entries_have() {
 #[tokio::test]
 async fn test_memoize_utf8_arguments() {
     for (cache, _) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo"));
-        assert_eq!(foo.call(("æøå", "chars")).await, 1);
-        assert_eq!(foo.call(("æøå", "chars")).await, 1);
-        assert_eq!(foo.call(("æø", "åchars")).await, 2);
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
+        assert_eq!(big_foo.call(("æøå", "chars")).await, 1);
+        assert_eq!(big_foo.call(("æøå", "chars")).await, 1);
+        assert_eq!(big_foo.call(("æø", "åchars")).await, 2);
     }
 }
 
@@ -154,48 +154,48 @@ async fn test_memoize_utf8_arguments() {
 #[tokio::test]
 async fn test_memoize_unicode_arguments() {
     for (cache, _) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo"));
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
         let spellings = ["\u{e5}", "a\u{30a}", "\u{212b}", "å\0", "😀"];
         for (at, spelling) in spellings.iter().enumerate() {
-            assert_eq!(foo.call((spelling, "chars")).await, at + 1, "{spelling:?}");
+            assert_eq!(big_foo.call((spelling, "chars")).await, at + 1, "{spelling:?}");
         }
-        assert_eq!(foo.call((spellings[4], "chars")).await, 5);
+        assert_eq!(big_foo.call((spellings[4], "chars")).await, 5);
     }
 }
 
 #[tokio::test]
 async fn test_memoize_args() {
     for (cache, _) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo"));
-        let result_a = foo.call((vec![5, 3, 2], [1])).await;
-        let result_b = foo.call((vec![3, 3], [3, 1])).await;
-        assert_eq!(foo.call((vec![5, 3, 2], [1])).await, result_a);
-        assert_eq!(foo.call((vec![3, 3], [3, 1])).await, result_b);
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
+        let result_a = big_foo.call((vec![5, 3, 2], [1])).await;
+        let result_b = big_foo.call((vec![3, 3], [3, 1])).await;
+        assert_eq!(big_foo.call((vec![5, 3, 2], [1])).await, result_a);
+        assert_eq!(big_foo.call((vec![3, 3], [3, 1])).await, result_b);
 
-        assert!(foo.memo.delete_memoized_for(&(vec![5, 3, 2], [1])).await.unwrap());
+        assert!(big_foo.memo.delete_memoized_for(&(vec![5, 3, 2], [1])).await.unwrap());
 
-        assert_ne!(foo.call((vec![5, 3, 2], [1])).await, result_a);
-        assert_eq!(foo.call((vec![3, 3], [3, 1])).await, result_b);
+        assert_ne!(big_foo.call((vec![5, 3, 2], [1])).await, result_a);
+        assert_eq!(big_foo.call((vec![3, 3], [3, 1])).await, result_b);
     }
 }
 
 #[tokio::test]
 async fn test_memoize_kwargs() {
     for (cache, _) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo"));
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
         let map = |pairs: [(&'static str, u8); 2]| HashMap::from(pairs);
-        let result_a = foo.call((1, map([("one", 1), ("two", 2)]))).await;
-        let result_b = foo.call((5, map([("three", 3), ("four", 4)]))).await;
+        let result_a = big_foo.call((1, map([("one", 1), ("two", 2)]))).await;
+        let result_b = big_foo.call((5, map([("three", 3), ("four", 4)]))).await;
         // Each map is iterated in an order of its own.
         for _ in 0..20 {
-            assert_eq!(foo.call((1, map([("two", 2), ("one", 1)]))).await, result_a);
+            assert_eq!(big_foo.call((1, map([("two", 2), ("one", 1)]))).await, result_a);
         }
-        assert_eq!(foo.call((5, map([("three", 3), ("four", 4)]))).await, result_b);
+        assert_eq!(big_foo.call((5, map([("three", 3), ("four", 4)]))).await, result_b);
 
-        assert!(foo.memo.delete_memoized_for(&(1, map([("one", 1), ("two", 2)]))).await.unwrap());
+        assert!(big_foo.memo.delete_memoized_for(&(1, map([("one", 1), ("two", 2)]))).await.unwrap());
 
-        assert_ne!(foo.call((1, map([("one", 1), ("two", 2)]))).await, result_a);
-        assert_eq!(foo.call((5, map([("three", 3), ("four", 4)]))).await, result_b);
+        assert_ne!(big_foo.call((1, map([("one", 1), ("two", 2)]))).await, result_a);
+        assert_eq!(big_foo.call((5, map([("three", 3), ("four", 4)]))).await, result_b);
     }
 }
 
@@ -203,11 +203,11 @@ async fn test_memoize_kwargs() {
 #[tokio::test]
 async fn test_memoize_kwargonly() {
     for (cache, _) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo"));
-        let result_a = foo.call(None::<u8>).await;
-        let result_b = foo.call(Some(5)).await;
-        assert_eq!(foo.call(None::<u8>).await, result_a);
-        assert_eq!(foo.call(Some(5)).await, result_b);
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
+        let result_a = big_foo.call(None::<u8>).await;
+        let result_b = big_foo.call(Some(5)).await;
+        assert_eq!(big_foo.call(None::<u8>).await, result_a);
+        assert_eq!(big_foo.call(Some(5)).await, result_b);
         assert_ne!(result_a, result_b);
     }
 }
@@ -216,17 +216,17 @@ async fn test_memoize_kwargonly() {
 #[tokio::test]
 async fn test_memoize_when_using_args_unpacking() {
     for (cache, _) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo"));
-        let (result_a, result_b) = (foo.call(&[1, 2][..]).await, foo.call(&[1, 3][..]).await);
-        assert_eq!(foo.call(&[1, 2][..]).await, result_a);
-        assert_eq!(foo.call(&[1, 3][..]).await, result_b);
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
+        let (result_a, result_b) = (big_foo.call(&[1, 2][..]).await, big_foo.call(&[1, 3][..]).await);
+        assert_eq!(big_foo.call(&[1, 2][..]).await, result_a);
+        assert_eq!(big_foo.call(&[1, 3][..]).await, result_b);
         assert_ne!(result_a, result_b);
-        let result_c = foo.call(&[1, 2, 3][..]).await;
+        let result_c = big_foo.call(&[1, 2, 3][..]).await;
         assert!(result_c != result_a && result_c != result_b);
 
-        foo.memo.delete_memoized().await.unwrap();
+        big_foo.memo.delete_memoized().await.unwrap();
 
-        assert_ne!(foo.call(&[1, 2][..]).await, result_a);
-        assert_ne!(foo.call(&[1, 3][..]).await, result_b);
+        assert_ne!(big_foo.call(&[1, 2][..]).await, result_a);
+        assert_ne!(big_foo.call(&[1, 3][..]).await, result_b);
     }
 }

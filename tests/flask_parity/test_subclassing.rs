@@ -100,19 +100,19 @@ async fn test_cached_cache_none_uses_public_has() {
 #[tokio::test]
 async fn test_memoize_uses_public_methods() {
     let (cache, calls) = in_memory();
-    let foo = Foo::new(cache.memoizer("big_foo"));
-    foo.call((5, 2)).await;
+    let big_foo = Foo::new(cache.memoizer("big_foo"));
+    big_foo.call((5, 2)).await;
     assert_eq!(calls.take(), ["get", "set"]);
-    foo.call((5, 2)).await;
+    big_foo.call((5, 2)).await;
     assert_eq!(calls.take(), ["get"]);
 
     let (cache, calls) = in_bytes();
-    let foo = Foo::new(cache.memoizer("big_foo"));
-    foo.call((5, 2)).await;
+    let big_foo = Foo::new(cache.memoizer("big_foo"));
+    big_foo.call((5, 2)).await;
     assert_eq!(calls.take(), ["get", "get", "add", "get", "get", "set"]);
-    foo.call((5, 2)).await;
+    big_foo.call((5, 2)).await;
     assert_eq!(calls.take(), ["get", "get"]);
-    foo.call((5, 3)).await;
+    big_foo.call((5, 3)).await;
     assert_eq!(calls.take(), ["get", "get", "get", "set"]);
 }
 
@@ -120,10 +120,10 @@ async fn test_memoize_uses_public_methods() {
 #[tokio::test]
 async fn test_delete_memoized_uses_public_delete() {
     for (cache, calls) in [in_memory(), in_bytes()] {
-        let foo = Foo::new(cache.memoizer("big_foo"));
-        foo.call((5, 2)).await;
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
+        big_foo.call((5, 2)).await;
         calls.take();
-        foo.memo.delete_memoized_for(&(5, 2)).await.unwrap();
+        big_foo.memo.delete_memoized_for(&(5, 2)).await.unwrap();
         assert_eq!(calls.take(), ["delete", "delete"]);
     }
 }
@@ -132,12 +132,12 @@ async fn test_delete_memoized_uses_public_delete() {
 #[tokio::test]
 async fn test_delete_memoized_without_args_uses_public_set_many() {
     for ((cache, calls), expected) in [(in_memory(), &[][..]), (in_bytes(), &["delete"])] {
-        let foo = Foo::new(cache.memoizer("big_foo"));
-        foo.call((5, 2)).await;
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
+        big_foo.call((5, 2)).await;
         calls.take();
-        foo.memo.delete_memoized().await.unwrap();
+        big_foo.memo.delete_memoized().await.unwrap();
         assert_eq!(calls.take(), expected);
-        assert_eq!(foo.call((5, 2)).await, 2);
+        assert_eq!(big_foo.call((5, 2)).await, 2);
     }
 }
 
@@ -145,12 +145,12 @@ async fn test_delete_memoized_without_args_uses_public_set_many() {
 #[tokio::test]
 async fn test_delete_memoized_verhash_uses_public_delete_many() {
     for ((cache, calls), expected) in [(in_memory(), &[][..]), (in_bytes(), &["delete"])] {
-        let foo = Foo::new(cache.memoizer("big_foo"));
-        foo.call((5, 2)).await;
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
+        big_foo.call((5, 2)).await;
         calls.take();
-        foo.memo.delete_memoized_verhash().await.unwrap();
+        big_foo.memo.delete_memoized_verhash().await.unwrap();
         assert_eq!(calls.take(), expected);
-        assert_eq!(foo.call((5, 2)).await, 2);
+        assert_eq!(big_foo.call((5, 2)).await, 2);
     }
 }
 

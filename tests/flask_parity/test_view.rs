@@ -144,14 +144,14 @@ async fn test_cache_timeout_property() {
     }
 
     for (cache, clock) in caches() {
-        let views = (
+        let state = (
             cache.memoizer("cached_view1").ttl(seconds(2)),
             cache.memoizer("cached_view2").ttl(seconds(4)),
             Runs::default(),
         );
         let app = Router::new().route("/", on_get(view1)).route("/{foo}/{bar}", on_get(view2));
-        let app = app.with_state(views.clone());
-        let (view1, view2, _) = views;
+        let app = app.with_state(state.clone());
+        let (view1, view2, _) = state;
         assert_eq!((view1.cache_ttl(), view2.cache_ttl()), (seconds(2).into(), seconds(4).into()));
 
         view1.set_cache_ttl(seconds(5));

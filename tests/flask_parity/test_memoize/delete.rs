@@ -20,23 +20,23 @@ async fn test_memoize_delete_resets_version_key() {
 #[tokio::test]
 async fn test_memoize_delete() {
     for (cache, _) in caches() {
-        let foo = big_foo(&cache);
-        let (result, result2) = two_results(&foo).await;
+        let big_foo = big_foo(&cache);
+        let (result, result2) = two_results(&big_foo).await;
 
-        foo.memo.delete_memoized().await.unwrap();
+        big_foo.memo.delete_memoized().await.unwrap();
 
-        assert_ne!(foo.call((5, 2)).await, result);
-        assert_ne!(foo.call((5, 3)).await, result2);
+        assert_ne!(big_foo.call((5, 2)).await, result);
+        assert_ne!(big_foo.call((5, 3)).await, result2);
     }
 }
 
 /// Results of two calls, which are hits from then on.
-async fn two_results(foo: &Foo) -> (usize, usize) {
-    let (result, result2) = (foo.call((5, 2)).await, foo.call((5, 3)).await);
-    assert_eq!(foo.call((5, 2)).await, result);
-    assert_eq!(foo.call((5, 2)).await, result);
-    assert_ne!(foo.call((5, 3)).await, result);
-    assert_eq!(foo.call((5, 3)).await, result2);
+async fn two_results(big_foo: &Foo) -> (usize, usize) {
+    let (result, result2) = (big_foo.call((5, 2)).await, big_foo.call((5, 3)).await);
+    assert_eq!(big_foo.call((5, 2)).await, result);
+    assert_eq!(big_foo.call((5, 2)).await, result);
+    assert_ne!(big_foo.call((5, 3)).await, result);
+    assert_eq!(big_foo.call((5, 3)).await, result2);
     (result, result2)
 }
 
@@ -44,31 +44,31 @@ async fn two_results(foo: &Foo) -> (usize, usize) {
 #[tokio::test]
 async fn test_memoize_delete_via_attribute() {
     for (cache, _) in caches() {
-        let foo = big_foo(&cache);
-        let result = foo.call((5, 2)).await;
-        assert_eq!(foo.call((5, 2)).await, result);
+        let big_foo = big_foo(&cache);
+        let result = big_foo.call((5, 2)).await;
+        assert_eq!(big_foo.call((5, 2)).await, result);
 
         cache.memoizer::<usize>("other").delete_memoized().await.unwrap();
-        assert_eq!(foo.call((5, 2)).await, result);
+        assert_eq!(big_foo.call((5, 2)).await, result);
         cache.memoizer::<usize>("big_foo").delete_memoized().await.unwrap();
 
-        assert_ne!(foo.call((5, 2)).await, result);
+        assert_ne!(big_foo.call((5, 2)).await, result);
     }
 }
 
 #[tokio::test]
 async fn test_memoize_no_timeout_delete() {
     for (cache, _) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo"));
-        let (result_a, result_b) = (foo.call((5, 1)).await, foo.call((5, 2)).await);
-        assert_eq!(foo.call((5, 1)).await, result_a);
-        assert_eq!(foo.call((5, 2)).await, result_b);
+        let big_foo = Foo::new(cache.memoizer("big_foo"));
+        let (result_a, result_b) = (big_foo.call((5, 1)).await, big_foo.call((5, 2)).await);
+        assert_eq!(big_foo.call((5, 1)).await, result_a);
+        assert_eq!(big_foo.call((5, 2)).await, result_b);
 
-        assert!(foo.memo.delete_memoized_for(&(5, 2)).await.unwrap());
-        assert!(!foo.memo.delete_memoized_for(&(5, 2)).await.unwrap());
+        assert!(big_foo.memo.delete_memoized_for(&(5, 2)).await.unwrap());
+        assert!(!big_foo.memo.delete_memoized_for(&(5, 2)).await.unwrap());
 
-        assert_eq!(foo.call((5, 1)).await, result_a);
-        assert_ne!(foo.call((5, 2)).await, result_b);
+        assert_eq!(big_foo.call((5, 1)).await, result_a);
+        assert_ne!(big_foo.call((5, 2)).await, result_b);
     }
 }
 
@@ -76,12 +76,12 @@ async fn test_memoize_no_timeout_delete() {
 #[tokio::test]
 async fn test_memoize_verhash_delete() {
     for (cache, _) in caches() {
-        let foo = big_foo(&cache);
-        let (result, result2) = two_results(&foo).await;
+        let big_foo = big_foo(&cache);
+        let (result, result2) = two_results(&big_foo).await;
 
-        foo.memo.delete_memoized_verhash().await.unwrap();
+        big_foo.memo.delete_memoized_verhash().await.unwrap();
 
-        let (result3, result4) = two_results(&foo).await;
+        let (result3, result4) = two_results(&big_foo).await;
         assert_ne!(result3, result);
         assert_ne!(result4, result2);
     }
@@ -91,12 +91,12 @@ async fn test_memoize_verhash_delete() {
 #[tokio::test]
 async fn test_memoize_delete_with_source_check_from_config() {
     for (cache, _) in caches() {
-        let foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(50)).version("1"));
-        let first_try = foo.call((5, 2)).await;
-        assert_eq!(foo.call((5, 2)).await, first_try);
+        let big_foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(50)).version("1"));
+        let first_try = big_foo.call((5, 2)).await;
+        assert_eq!(big_foo.call((5, 2)).await, first_try);
 
-        assert!(foo.memo.delete_memoized_for(&(5, 2)).await.unwrap(), "its key is that of the call");
+        assert!(big_foo.memo.delete_memoized_for(&(5, 2)).await.unwrap(), "its key is that of the call");
 
-        assert_ne!(foo.call((5, 2)).await, first_try);
+        assert_ne!(big_foo.call((5, 2)).await, first_try);
     }
 }

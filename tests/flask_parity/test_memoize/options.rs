@@ -14,16 +14,16 @@ async fn test_memoize_forced_update() {
     for (cache, _) in caches() {
         let forced = Switch::default();
         let is_forced = forced.clone();
-        let foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(5)).forced_update(move || is_forced.is_on()));
-        let result = foo.call((5, 2)).await;
-        assert_eq!(foo.call((5, 2)).await, result);
+        let big_foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(5)).forced_update(move || is_forced.is_on()));
+        let result = big_foo.call((5, 2)).await;
+        assert_eq!(big_foo.call((5, 2)).await, result);
 
         forced.set(true);
-        let new_result = foo.call((5, 2)).await;
+        let new_result = big_foo.call((5, 2)).await;
         assert_ne!(new_result, result);
 
         forced.set(false);
-        assert_eq!(foo.call((5, 2)).await, new_result);
+        assert_eq!(big_foo.call((5, 2)).await, new_result);
     }
 }
 
@@ -56,23 +56,23 @@ async fn test_memoize_is_stale() {
     for (cache, _) in caches() {
         let (stale, cached_values) = (Switch::default(), Log::new());
         let (is_stale, seen) = (stale.clone(), cached_values.clone());
-        let foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(5)).is_stale(move |value| {
+        let big_foo = Foo::new(cache.memoizer("big_foo").ttl(seconds(5)).is_stale(move |value| {
             seen.push(*value);
             is_stale.is_on()
         }));
 
-        let result = foo.call((5, 2)).await;
+        let result = big_foo.call((5, 2)).await;
         assert!(cached_values.all().is_empty(), "it is asked on hits only");
-        assert_eq!(foo.call((5, 2)).await, result);
+        assert_eq!(big_foo.call((5, 2)).await, result);
         assert_eq!(cached_values.all(), [result]);
 
         stale.set(true);
-        let new_result = foo.call((5, 2)).await;
+        let new_result = big_foo.call((5, 2)).await;
         assert_ne!(new_result, result);
         assert_eq!(cached_values.all(), [result, result]);
 
         stale.set(false);
-        assert_eq!(foo.call((5, 2)).await, new_result);
+        assert_eq!(big_foo.call((5, 2)).await, new_result);
         assert_eq!(cached_values.all(), [result, result, new_result]);
     }
 }

@@ -17,7 +17,7 @@ fn test_dumps_loads_roundtrip() {
     for integer in [0, 42, -1] {
         comes_back(&codec, &integer);
     }
-    comes_back(&codec, &3.14);
+    comes_back(&codec, &2.5);
     for text in ["", "hello"] {
         comes_back(&codec, &text.to_owned());
     }

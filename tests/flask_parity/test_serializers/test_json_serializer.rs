@@ -12,7 +12,7 @@ use super::{Unpicklable, comes_back, decode};
 fn test_dumps_loads_roundtrip() {
     let codec = Json::default();
     let values = json!([
-        null, true, false, 0, 42, -1, 3.14, "", "hello", [], [1, 2, 3], {}, {"a": 1, "b": [true, null]}
+        null, true, false, 0, 42, -1, 2.5, "", "hello", [], [1, 2, 3], {}, {"a": 1, "b": [true, null]}
     ]);
     let values = values.as_array().unwrap();
     assert_eq!(values.len(), 13);

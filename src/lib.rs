@@ -101,6 +101,7 @@ mod reason;
 mod record;
 mod response;
 mod stamps;
+mod sync;
 mod ttl;
 mod value;
 

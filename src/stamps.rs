@@ -2,13 +2,10 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
-use dashmap::DashMap;
+use crate::sync::{AtomicU64, DashMap};
 
 /// A number that was never used before and is not 0, which stands for "no stamp".
 pub(crate) fn fresh() -> u64 {

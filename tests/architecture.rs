@@ -17,6 +17,7 @@ const LEVELS: &[(&str, usize)] = &[
     ("ttl", 0),
     ("reason", 0),
     ("fields", 0),
+    ("sync", 0),
     ("key", 1),
     ("value", 1),
     ("stamps", 1),
@@ -46,7 +47,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     // `CacheLayer::around` makes the body type of `axum::serve`.
     ("axum", &["axum", "layer/around.rs"]),
     ("quick_cache", &["backend/memory"]),
-    ("dashmap", &["flight", "stamps", "cache/functions.rs"]),
+    ("dashmap", &["sync.rs", "cache/functions.rs"]),
+    ("loom", &["sync", "flight/model", "cache/model.rs"]),
     ("postcard", &["codec", "record", "memo/keep.rs"]),
     ("serde_urlencoded", &["layer/key_by.rs"]),
     ("percent_encoding", &["fields", "layer/key_by.rs"]),

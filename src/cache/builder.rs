@@ -1,7 +1,4 @@
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use foldhash::quality::RandomState;
 
@@ -14,6 +11,7 @@ use crate::{
     key::Scope,
     observe::{Observer, Reporter},
     stamps::Stamps,
+    sync::AtomicU64,
     ttl::Ttl,
 };
 

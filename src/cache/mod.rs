@@ -9,6 +9,8 @@ mod fill;
 mod functions;
 mod lookup;
 mod markers;
+#[cfg(all(test, model))]
+mod model;
 mod store;
 mod tags;
 mod turn;
@@ -17,7 +19,7 @@ use std::{
     fmt,
     future::Future,
     hash::{BuildHasher, Hash, Hasher},
-    sync::{Arc, atomic::AtomicU64},
+    sync::Arc,
     time::Duration,
 };
 
@@ -42,6 +44,7 @@ use crate::{
     key::{Key, MAX_TEXT, Scope},
     observe::{CacheStats, Reporter},
     stamps::{Stamp, Stamps},
+    sync::AtomicU64,
     ttl::Ttl,
 };
 

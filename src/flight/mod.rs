@@ -11,21 +11,23 @@
 mod follower;
 mod gate;
 mod lead;
+#[cfg(all(test, model))]
+mod model;
 #[cfg(test)]
 mod tests;
 
 use std::{
     any::Any,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use dashmap::{DashMap, Entry};
-use tokio::sync::Notify;
-
 pub(crate) use self::{follower::Follower, gate::Gate, lead::Lead};
 
-use crate::value::Value;
+use crate::{
+    sync::{DashMap, Entry, Mutex, MutexGuard, Notify},
+    value::Value,
+};
 
 /// After so many failed leaders the others stop waiting for each other.
 const MAX_FAILURES: u8 = 2;
@@ -174,7 +176,7 @@ impl Flights {
 
     /// Whether nothing is under way; for tests, which look for leaks.
     #[cfg(test)]
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 

@@ -65,8 +65,12 @@ impl Backend for Map {
         self.later(|map| map.remove(key).is_some())
     }
 
-    fn increment<'a>(&'a self, _: &'a str, _: i64) -> BackendFuture<'a, i64> {
-        unimplemented!("not used here")
+    fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64> {
+        self.later(move |map| {
+            let sum = by + map.get(key).and_then(Value::as_integer).unwrap_or(0);
+            map.insert(key.to_owned(), Value::integer(sum));
+            sum
+        })
     }
 
     fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> {
@@ -165,6 +169,38 @@ fn after_a_clear_no_older_run_is_stored_or_answers_anybody() {
 
         join(older);
         assert_ne!(world.entry(), Some(OLD));
+        world.ends();
+    });
+}
+
+#[test]
+fn what_was_set_is_not_replaced_by_a_run_that_began_before() {
+    explore(|| {
+        let world = world();
+        let older = spawn(&world, World::ask);
+
+        block_on(world.cache.set("key", &NEW, Ttl::Default)).expect("stored");
+        assert_eq!(world.entry(), Some(NEW));
+        assert_eq!(world.ask(), NEW);
+
+        join(older);
+        assert_eq!(world.entry(), Some(NEW));
+        world.ends();
+    });
+}
+
+#[test]
+fn what_was_added_to_is_not_replaced_by_a_run_that_began_before() {
+    explore(|| {
+        let world = world();
+        let older = spawn(&world, World::ask);
+
+        let sum = block_on(world.cache.increment("key", NEW)).expect("a number");
+
+        // It begins with what the run has stored, or with nothing, and then no run is needed any more.
+        let asked = join(older);
+        assert!(sum == NEW || asked == OLD && sum == OLD + NEW);
+        assert_eq!(world.entry(), Some(sum));
         world.ends();
     });
 }

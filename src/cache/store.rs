@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::Cache;
+use super::{Cache, Core};
 use crate::{
     codec,
     error::{Error, ErrorKind, Result},
@@ -19,6 +19,16 @@ use crate::{
     ttl::{Ttl, deadline},
     value::Value,
 };
+
+impl Core {
+    /// Fills that began while it was stored may have read what was before, and lose their tickets. Callers that looked
+    /// before it was there and lead from here on look again: so it is counted once it is there, and before the tickets
+    /// go, lest one comes between the two.
+    fn note_store(&self, gate: &Gate) {
+        self.stores.fetch_add(1, Ordering::Release);
+        gate.void();
+    }
+}
 
 impl Cache {
     /// Stores a value, whatever was there.
@@ -58,12 +68,10 @@ impl Cache {
         gate: Gate,
     ) -> Result<()> {
         let core = Arc::clone(&self.core);
-        core.stores.fetch_add(1, Ordering::Release);
         let at_once = core.backend.set(&primary, value.clone(), lifetime).into_ready().ok();
         match at_once {
             Some(stored) => {
-                // Fills that began while it was stored may have read what was before.
-                gate.void();
+                core.note_store(&gate);
                 stored
             }
             // It was not polled, so nothing was sent: begun anew as a future that can be handed over.
@@ -71,7 +79,7 @@ impl Cache {
                 let this = self.clone();
                 self.seen_through(async move {
                     let stored = this.core.backend.set(&primary, value, lifetime).await;
-                    gate.void();
+                    this.core.note_store(&gate);
                     stored
                 })
                 .await
@@ -115,8 +123,7 @@ impl Cache {
         let add = async move {
             let added = this.core.backend.add(&primary, value, lifetime).await;
             if let Ok(true) = added {
-                this.core.stores.fetch_add(1, Ordering::Release);
-                gate.void();
+                this.core.note_store(&gate);
             }
             added
         };
@@ -144,13 +151,14 @@ impl Cache {
             values.push((key.backend.as_str(), self.value(key, value, lifetime)?));
         }
         let gates = self.purge_many(&keys).await;
-        self.core.stores.fetch_add(1, Ordering::Release);
         let values: Vec<(String, Value)> = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let this = self.clone();
         let set = async move {
             let values: Vec<(&str, Value)> = values.iter().map(|(key, value)| (&**key, value.clone())).collect();
             let stored = this.core.backend.set_many(&values, lifetime).await;
-            gates.iter().for_each(Gate::void);
+            for gate in &gates {
+                this.core.note_store(gate);
+            }
             stored
         };
         self.seen_through(set).await
@@ -184,7 +192,7 @@ impl Cache {
         let this = self.clone();
         let add = async move {
             let sum = this.core.backend.increment(&primary, by).await;
-            gate.void();
+            this.core.note_store(&gate);
             sum
         };
         self.seen_through(add).await

@@ -30,11 +30,16 @@ use support::{
 /// A value as a database would give it.
 type Row = (u64, String);
 
+/// Makes calls one after the other; the keys go round, so that the table is what is asked and not one cache line.
 struct Calls<F>(F);
 
-impl<F: FnMut(&Runtime, usize)> Driver for Calls<F> {
+impl<F: AsyncFnMut(u64)> Driver for Calls<F> {
     fn run(&mut self, runtime: &Runtime, load: &Load) -> usize {
-        (self.0)(runtime, load.count);
+        runtime.block_on(async {
+            for id in (0..u64::from(KEYS)).cycle().take(load.count) {
+                (self.0)(black_box(id)).await;
+            }
+        });
         0
     }
 
@@ -43,22 +48,21 @@ impl<F: FnMut(&Runtime, usize)> Driver for Calls<F> {
     }
 }
 
+const KEYS: u32 = 64;
+
 fn row(id: u64) -> Row {
     (id, "ada".to_owned())
 }
 
-/// The keys go round, so that the table is what is asked and not one cache line.
-const KEYS: usize = 64;
+fn rows<T>() -> Memoizer<T> {
+    Cache::new(MemoryBackend::default()).memoizer("rows::by_id")
+}
 
 const LOOP: Subject = Subject {
     name: "the loop alone",
     build: |_, _| {
-        Box::new(Calls(|runtime: &Runtime, count| {
-            runtime.block_on(async {
-                for i in 0..count {
-                    black_box((i % KEYS) as u64);
-                }
-            });
+        Box::new(Calls(async |id| {
+            black_box(id);
         }))
     },
 };
@@ -66,14 +70,9 @@ const LOOP: Subject = Subject {
 const SHARED: Subject = Subject {
     name: "call_shared(&(u64, &str)) -> Arc<T>",
     build: |_, _| {
-        let rows: Memoizer<Row> = Cache::new(MemoryBackend::default()).memoizer("rows::by_id");
-        Box::new(Calls(move |runtime: &Runtime, count| {
-            runtime.block_on(async {
-                for i in 0..count {
-                    let id = black_box((i % KEYS) as u64);
-                    black_box::<Arc<Row>>(rows.call_shared(&(id, "ada"), async || row(id)).await);
-                }
-            });
+        let rows = rows::<Row>();
+        Box::new(Calls(async move |id| {
+            black_box::<Arc<Row>>(rows.call_shared(&(id, "ada"), async || row(id)).await);
         }))
     },
 };
@@ -81,14 +80,9 @@ const SHARED: Subject = Subject {
 const CLONED: Subject = Subject {
     name: "try_call(&u64) -> T",
     build: |_, _| {
-        let rows: Memoizer<u64> = Cache::new(MemoryBackend::default()).memoizer("rows::by_id");
-        Box::new(Calls(move |runtime: &Runtime, count| {
-            runtime.block_on(async {
-                for i in 0..count {
-                    let id = black_box((i % KEYS) as u64);
-                    black_box::<Result<u64, ()>>(rows.try_call(&id, async || Ok(id)).await).expect("kept");
-                }
-            });
+        let rows = rows::<u64>();
+        Box::new(Calls(async move |id| {
+            black_box::<Result<u64, ()>>(rows.try_call(&id, async || Ok(id)).await).expect("kept");
         }))
     },
 };
@@ -96,28 +90,22 @@ const CLONED: Subject = Subject {
 const TAGGED: Subject = Subject {
     name: "of an instance -> Arc<T>",
     build: |_, _| {
-        let rows: Memoizer<Row> = Cache::new(MemoryBackend::default()).memoizer("rows::by_id");
-        let rows = rows.instance(&7).expect("a key");
-        Box::new(Calls(move |runtime: &Runtime, count| {
-            runtime.block_on(async {
-                for i in 0..count {
-                    let id = black_box((i % KEYS) as u64);
-                    black_box::<Arc<Row>>(rows.call_shared(&(id, "ada"), async || row(id)).await);
-                }
-            });
+        let rows = rows::<Row>().instance(&7).expect("a key");
+        Box::new(Calls(async move |id| {
+            black_box::<Arc<Row>>(rows.call_shared(&(id, "ada"), async || row(id)).await);
         }))
     },
 };
 
 const SUBJECTS: &[Subject] = &[LOOP, SHARED, CLONED, TAGGED];
-const HIT: Scenario = Scenario::hit("memoized hit").with_body(0).with_keys(KEYS as u32).with_count(5_000);
+const HIT: Scenario = Scenario::hit("memoized hit").with_body(0).with_keys(KEYS).with_count(5_000);
 
 const INSTRUCTIONS: Limit = Limit { must: 650.0, aim: 450.0 };
 const ALLOCATIONS: Limit = Limit { must: 0.0, aim: 0.0 };
 
 fn main() -> ExitCode {
     child::run(SUBJECTS, &[HIT]);
-    match rows() {
+    match table() {
         Ok(rows) => {
             let over = rows.iter().filter(|row| is_over(row)).count();
             let table = Table::new(&["memoized hit", "instructions", "budget", "", "allocations", "budget", ""], rows);
@@ -134,7 +122,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn rows() -> Result<Vec<Vec<String>>, String> {
+fn table() -> Result<Vec<Vec<String>>, String> {
     let floor = measure(&LOOP, &HIT, Cost { instructions: 0.0, allocations: 0.0 })?;
     let mut rows = Vec::new();
     for (subject, has_budget) in [(&SHARED, true), (&CLONED, false), (&TAGGED, false)] {

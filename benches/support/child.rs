@@ -18,7 +18,7 @@ use super::{
 
 const CHILD: &str = "--child";
 
-/// Does what this process was started for, if it was started by [`command`], and ends it.
+/// Does what this process was started for, if it was started by [`command`] for one of these, and ends it.
 pub(crate) fn run(subjects: &[Subject], scenarios: &[Scenario]) {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [flag, subject, scenario, count] = arguments.as_slice() else {
@@ -27,7 +27,7 @@ pub(crate) fn run(subjects: &[Subject], scenarios: &[Scenario]) {
     if flag != CHILD {
         return;
     }
-    let subject = subjects.iter().find(|known| known.name == *subject).expect("a known subject");
+    let Some(subject) = subjects.iter().find(|known| known.name == *subject) else { return };
     let report = match scenarios.iter().find(|known| known.name == *scenario) {
         Some(scenario) => batch(subject, scenario),
         None => memory::fill(subject, count.parse().expect("a number of entries")),

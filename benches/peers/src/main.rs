@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+mod memo;
 mod options;
 mod scenarios;
 mod subjects;
@@ -14,7 +15,9 @@ mod tables;
 
 fn main() -> ExitCode {
     support::child::run(subjects::ALL, scenarios::ALL);
+    support::child::run(memo::ALL, &[memo::HIT]);
     let done = options::Options::parse().and_then(|options| {
+        memo::table()?;
         tables::costs(&options)?;
         tables::stampedes(&options);
         tables::memory(&options)

@@ -24,6 +24,7 @@ on_both_backends! {
     an_inner_call_that_failed_or_is_not_kept_is_depended_on_too,
     what_is_computed_in_one_go_depends_on_what_all_of_it_read,
     an_outer_run_that_read_what_a_delete_overtook_is_not_kept,
+    what_depends_on_more_than_can_be_carried_is_not_kept,
     a_spawned_task_is_outside_unless_it_is_given_the_context,
     a_function_that_calls_itself_with_the_same_arguments_computes,
     a_recursive_function_keeps_each_of_its_results,
@@ -128,18 +129,43 @@ async fn what_is_computed_in_one_go_depends_on_what_all_of_it_read(cache: Cache,
 }
 
 async fn an_outer_run_that_read_what_a_delete_overtook_is_not_kept(cache: Cache, _: ManualClock) {
-    let data = Data::new("old");
     let (outer, inner): (Memoizer<String>, Memoizer<String>) = (cache.memoizer("outer"), cache.memoizer("inner"));
-    let caller = tokio::spawn({
-        let (outer, inner, data) = (outer.clone(), inner.clone(), data.clone());
-        async move { outer.call(&1, async || inner.call(&1, async || data.read().await).await).await }
-    });
-    settle().await;
-    data.commit("new");
-    inner.delete_memoized_for(&1).await.unwrap();
-    data.end_oldest();
-    assert_eq!(caller.await.unwrap(), "old", "it asked before");
-    assert_eq!(outer.call(&1, async || "computed".to_owned()).await, "computed");
+    for is_by_key in [false, true] {
+        let data = Data::new("old");
+        let caller = tokio::spawn({
+            let (outer, inner, data) = (outer.clone(), inner.clone(), data.clone());
+            async move { outer.call(&1, async || inner.call(&1, async || data.read().await).await).await }
+        });
+        settle().await;
+        data.commit("new");
+        if is_by_key {
+            // Nothing that the outer run has noted tells of this one, but that the inner one was refused.
+            cache.delete(&inner.make_cache_key(&1).unwrap()).await.unwrap();
+        } else {
+            inner.delete_memoized_for(&1).await.unwrap();
+        }
+        data.end_oldest();
+        assert_eq!(caller.await.unwrap(), "old", "it asked before");
+        assert_eq!(outer.call(&1, async || "computed".to_owned()).await, "computed");
+        cache.clear().await.unwrap();
+    }
+}
+
+async fn what_depends_on_more_than_can_be_carried_is_not_kept(cache: Cache, _: ManualClock) {
+    let (inner, outer): (Memoizer<u32>, Memoizer<u32>) = (cache.memoizer("inner"), cache.memoizer("outer"));
+    let outermost: Memoizer<u32> = cache.memoizer("outermost");
+    let sum = async |count: u32, more: u32| {
+        let add = async || {
+            let mut sum = more;
+            for n in 0..count {
+                sum += inner.call(&n, async || 1).await;
+            }
+            sum
+        };
+        outermost.call(&count, async || outer.call(&count, add).await).await
+    };
+    assert_eq!((sum(100, 0).await, sum(100, 1).await), (100, 100));
+    assert_eq!((sum(300, 0).await, sum(300, 1).await), (300, 301));
 }
 
 async fn a_spawned_task_is_outside_unless_it_is_given_the_context(cache: Cache, _: ManualClock) {

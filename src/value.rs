@@ -36,6 +36,8 @@ enum Repr {
 
 /// An object that is kept as it is, and knows its bytes.
 pub(crate) trait Live: Any + Send + Sync {
+    /// What sort of object it is, as its bytes would say.
+    fn kind(&self) -> u8;
     fn encode(&self) -> Result<Bytes>;
     fn weight(&self) -> usize;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
@@ -99,6 +101,14 @@ impl Value {
             Repr::Live(object) => object.weight(),
             Repr::Bytes(bytes) => bytes.len() + 32,
             Repr::Integer(_) => 0,
+        }
+    }
+
+    /// What sort of object it is, if it is one.
+    pub(crate) fn live_kind(&self) -> Option<u8> {
+        match &self.0 {
+            Repr::Live(object) => Some(object.kind()),
+            _ => None,
         }
     }
 

@@ -223,6 +223,10 @@ async fn a_scope_has_results_of_its_own_and_clearing_it_takes_them(cache: Cache,
     let inner = cache.scoped("inner");
     let (outside, inside) = (cache.memoizer("f"), inner.memoizer("f"));
     assert_eq!((outside.call(&(), async || 1).await, inside.call(&(), async || 2).await), (1, 2));
+    let key = inside.make_cache_key(&()).unwrap();
+    assert_eq!(key, outside.make_cache_key(&()).unwrap(), "as the scope itself takes it");
+    assert!(inner.delete(&key).await.unwrap());
+    assert_eq!((outside.call(&(), async || 2).await, inside.call(&(), async || 3).await), (1, 3));
     inner.clear().await.unwrap();
     assert_eq!((outside.call(&(), async || 3).await, inside.call(&(), async || 4).await), (1, 4));
     outside.delete_memoized().await.unwrap();

@@ -19,6 +19,7 @@ use bytewise::{bytewise, data::Data, settle};
 
 on_both_backends! {
     whatever_takes_the_inner_result_takes_the_outer_one,
+    a_result_that_is_deleted_by_its_key_takes_what_was_made_of_it,
     an_inner_result_that_was_kept_already_is_depended_on_too,
     three_levels_are_as_two,
     an_inner_call_that_failed_or_is_not_kept_is_depended_on_too,
@@ -67,6 +68,22 @@ async fn whatever_takes_the_inner_result_takes_the_outer_one(cache: Cache, _: Ma
         purge(&cache, how).await;
         assert_eq!(outer(&cache, "new").await, "outer of new", "{how}");
         cache.clear().await.unwrap();
+    }
+}
+
+async fn a_result_that_is_deleted_by_its_key_takes_what_was_made_of_it(cache: Cache, _: ManualClock) {
+    let (inner, outer): (Memoizer<u32>, Memoizer<u32>) = (cache.memoizer("inner"), cache.memoizer("outer"));
+    let long = "x".repeat(600);
+    let call = async |arg: &str, n| outer.call(arg, async || inner.call(arg, async || n).await).await;
+    for arg in ["short", &long] {
+        assert_eq!(call(arg, 1).await, 1);
+        let key = inner.make_cache_key(arg).unwrap();
+        assert!(cache.has(&key).await.unwrap());
+        assert!(!cache.add(&key, &9, Ttl::Forever).await.unwrap(), "it is there");
+        assert!(cache.delete(&key).await.unwrap());
+        assert_eq!(call(arg, 2).await, 2);
+        assert_eq!(cache.unlink([&key, "other"]).await.unwrap(), 1);
+        assert_eq!(call(arg, 3).await, 3);
     }
 }
 
@@ -140,7 +157,7 @@ async fn an_outer_run_that_read_what_a_delete_overtook_is_not_kept(cache: Cache,
         data.commit("new");
         if is_by_key {
             // Nothing that the outer run has noted tells of this one, but that the inner one was refused.
-            cache.delete(&inner.make_cache_key(&1).unwrap()).await.unwrap();
+            cache.set(&inner.make_cache_key(&1).unwrap(), "set", Ttl::Forever).await.unwrap();
         } else {
             inner.delete_memoized_for(&1).await.unwrap();
         }

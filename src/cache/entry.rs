@@ -11,7 +11,7 @@ use crate::{
     flight::Gate,
     freshness::{Decision, decide},
     key::Key,
-    record::{Encoded, Record, is_response},
+    record::{Encoded, Record, is_of_another_reader},
     value::Value,
 };
 
@@ -31,7 +31,10 @@ impl Cache {
 
     /// Removes a key; says whether it was there. What a purge of this key means is said at [`Cache`].
     pub async fn delete(&self, key: &str) -> Result<bool> {
-        self.delete_result(&OwnedKey::from(&self.key(key)?)).await
+        let key = OwnedKey::from(&self.key(key)?);
+        let deleted = self.delete_result(&key).await?;
+        self.purge_results([&*key.primary]).await?;
+        Ok(deleted)
     }
 
     pub(crate) async fn delete_result(&self, key: &OwnedKey) -> Result<bool> {
@@ -170,8 +173,11 @@ impl Cache {
 
     pub(super) async fn delete_keys(&self, keys: &[Key]) -> Result<usize> {
         let names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
-        let _gates = self.purge_many(keys).await;
-        self.core.backend.delete_many(&names).await
+        let gates = self.purge_many(keys).await;
+        let deleted = self.core.backend.delete_many(&names).await?;
+        drop(gates);
+        self.purge_results(names).await?;
+        Ok(deleted)
     }
 
     pub(super) fn keys(&self, keys: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Key>> {
@@ -205,7 +211,7 @@ impl Cache {
         let Some(value) = value else { return false };
         match Record::<Encoded>::from_value(value.clone()) {
             Ok(record) => self.may_be_used(key, &record),
-            Err(_) => is_response(&value),
+            Err(_) => is_of_another_reader(&value),
         }
     }
 

@@ -114,6 +114,17 @@ impl Cache {
         self.core.backend.delete(key).await.map(drop)
     }
 
+    /// Takes away what was made of memoized results, of which these may be some, after they were deleted: whoever reads
+    /// the tag anew from here on finds no old result.
+    pub(super) async fn purge_results(&self, keys: impl IntoIterator<Item = &str>) -> Result<()> {
+        let scope = self.space.scope.prefix();
+        let is_memoized = |own: &str| own.starts_with("memo/") || own.starts_with("#long=");
+        for key in keys.into_iter().filter(|key| key.strip_prefix(scope).is_some_and(is_memoized)) {
+            self.purge_tag_key(&self.tag_key(Kind::Result, key)).await?;
+        }
+        Ok(())
+    }
+
     /// Whether everything that a record depends on is as it was; `None` if the backend has to be waited for.
     #[inline]
     pub(super) fn holds_now<P>(&self, record: &Record<P>) -> Option<bool> {

@@ -9,7 +9,7 @@ use crate::{
     codec::{self, DynCodec},
     error::{Error, ErrorKind, Result},
     key::HashMethod,
-    record::Payload,
+    record::{MEMO, Payload},
 };
 
 /// Values that any backend can keep, since they have a serde form. It is the default of a
@@ -131,7 +131,7 @@ fn mark<T>() -> u64 {
 }
 
 impl<T: Send + Sync + 'static> Payload for Memo<T> {
-    const KIND: u8 = b'm';
+    const KIND: u8 = MEMO;
     type Head = u64;
 
     fn encode(&self) -> Result<(u64, Bytes)> {

@@ -59,7 +59,7 @@ impl<T> Shared<T> {
 }
 
 impl<T, K> Memoizer<T, K> {
-    /// The key of a call in the backend.
+    /// The key of a call, as [`Cache::delete`](crate::Cache::delete) of the same cache takes it.
     ///
     /// ```
     /// use axum_caching::{Cache, Memoizer, NullBackend};
@@ -79,8 +79,10 @@ impl<T, K> Memoizer<T, K> {
     /// [`ErrorKind::Key`] if the arguments make more than 8 KiB, or their `Serialize` fails.
     pub fn make_cache_key<A: Serialize + ?Sized>(&self, args: &A) -> Result<String> {
         let mut key = Key::default();
-        self.shared.write_key(&self.cache.space.scope, args, &mut key)?;
-        Ok(key.backend.as_str().to_owned())
+        let scope = &self.cache.space.scope;
+        self.shared.write_key(scope, args, &mut key)?;
+        let text = key.backend.as_str();
+        Ok(text.strip_prefix(scope.prefix()).unwrap_or(text).to_owned())
     }
 
     pub(super) fn owned_key<A: Serialize + ?Sized>(&self, args: &A) -> Result<OwnedKey> {

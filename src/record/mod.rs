@@ -148,17 +148,18 @@ impl<P: Payload> Record<P> {
     }
 }
 
-/// The kind of a cached response.
+/// The kind of a cached response, and of a memoized result.
 pub(crate) const RESPONSE: u8 = b'r';
+pub(crate) const MEMO: u8 = b'm';
 
-/// Whether a value is something that only another reader can judge: a cached response.
-pub(crate) fn is_response(value: &Value) -> bool {
-    let begins = |bytes: Bytes| {
-        bytes
-            .get(..PREFIX)
-            .is_some_and(|prefix| prefix.starts_with(MAGIC) && prefix[MAGIC.len()..].starts_with(&[VERSION, RESPONSE]))
-    };
-    value.to_bytes().is_ok_and(begins)
+/// Whether a value is something that only another reader can judge: a cached response, or a memoized result.
+pub(crate) fn is_of_another_reader(value: &Value) -> bool {
+    let kind = value.live_kind().or_else(|| {
+        let bytes = value.to_bytes().ok()?;
+        let prefix = bytes.get(..PREFIX)?;
+        (prefix.starts_with(MAGIC) && prefix[MAGIC.len()] == VERSION).then(|| prefix[MAGIC.len() + 1])
+    });
+    matches!(kind, Some(RESPONSE | MEMO))
 }
 
 fn wrong(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -169,6 +170,10 @@ fn wrong(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
 const CARRIED: usize = size_of::<Carried>() + 32;
 
 impl<P: Payload> Live for Record<P> {
+    fn kind(&self) -> u8 {
+        P::KIND
+    }
+
     fn encode(&self) -> Result<Bytes> {
         let (head, body) = self.payload.encode()?;
         let head = postcard::to_allocvec(&(&self.meta, head, body.len() as u64))

@@ -143,6 +143,10 @@ async fn what_is_computed_in_one_go_depends_on_what_all_of_it_read(cache: Cache,
     pages.delete_memoized_for(&2).await.unwrap();
     assert_eq!(many("newer").await, ["1 of new", "2 of new"], "and made of what is kept");
     assert_eq!(cache.stats().misses, 9, "all, and the second page");
+    all.delete_memoized().await.unwrap();
+    many("newer").await;
+    purge(&cache, "one").await;
+    assert_eq!(many("newer").await, ["1 of newer", "2 of newer"], "what was found depends on what it was made of");
 }
 
 async fn an_outer_run_that_read_what_a_delete_overtook_is_not_kept(cache: Cache, _: ManualClock) {
@@ -249,7 +253,9 @@ async fn a_computed_value_depends_on_memoized_ones(cache: Cache, _: ManualClock)
     let outer = async |row| around.call(&(), async || compute(row).await).await;
     assert_eq!(outer("newer").await, "new");
     purge(&cache, "all").await;
-    assert_eq!(outer("newer").await, "newer");
+    assert_eq!(outer("newer").await, "newer", "also when the value was computed on the way");
+    purge(&cache, "all").await;
+    assert_eq!(outer("newest").await, "newest");
 }
 
 async fn what_the_inner_one_does_not_keep_for_long_the_outer_one_may(cache: Cache, clock: ManualClock) {
@@ -268,6 +274,7 @@ async fn a_value_of_another_cache_is_depended_on_too() {
     let inner = inner.instance(&1).unwrap();
     let call = async |n| outer.call(&1, async || inner.call(&1, async || n).await).await;
     assert_eq!((call(1).await, call(2).await), (1, 1));
+    assert_eq!((here.stats().misses, here.stats().hits), (1, 1), "and what is there is looked for there");
     inner.delete_memoized_for(&1).await.unwrap();
     assert_eq!(call(3).await, 3);
     inner.delete_memoized().await.unwrap();

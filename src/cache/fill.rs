@@ -156,9 +156,12 @@ impl Fill {
     }
 
     /// What the answer depends on, unless a purge has come since it was read.
+    ///
+    /// Others may only be handed what no purge has come to. Without others there is no need to ask the backend: what
+    /// carries a stamp that is gone is dead on arrival.
     async fn still_holds(&self) -> Option<Vec<Carried>> {
         let carried = self.context.carried()?;
-        self.cache.holds(&carried).await.then_some(carried)
+        (!self.lead.is_followed() || self.cache.holds(&carried).await).then_some(carried)
     }
 
     /// Moves what is in the slot to a key of its own, for as long as it is fresh.

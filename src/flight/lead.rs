@@ -44,6 +44,11 @@ impl Lead {
         }
     }
 
+    /// Whether others wait for the answer. Once it is closed, nobody comes to it any more.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.flight.lock().followers > 0
+    }
+
     /// Whether a purge took the ticket away.
     pub(crate) fn is_void(&self) -> bool {
         self.flight.lock().void

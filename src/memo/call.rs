@@ -5,7 +5,7 @@ use std::{borrow::Cow, convert::Infallible, fmt, future::Future, sync::Arc};
 use serde::Serialize;
 
 use super::{Keep, Memoizer, flow::State};
-use crate::ttl::Ttl;
+use crate::{cache::FillContext, observe::Event, reason::BypassReason, ttl::Ttl};
 
 /// A call of a memoized function, with what holds for this call alone; see [`Memoizer::at`].
 #[must_use = "a call does nothing until it is told how to compute"]
@@ -204,6 +204,26 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         Fut: Future<Output = T>,
     {
         self.at(args).begin().call(compute).await
+    }
+
+    /// What `compute` makes, without the cache (`uncached` in Flask-Caching). Nothing is looked up or kept, and a fill
+    /// around it does not depend on it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, Memoizer, NullBackend};
+    ///
+    /// let sums: Memoizer<u32> = Cache::new(NullBackend::default()).memoizer("sum");
+    /// assert_eq!(sums.uncached(async || 3).await, 3);
+    /// # });
+    /// ```
+    pub async fn uncached<F, Fut>(&self, compute: F) -> T
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        self.cache.core.reporter.tell(&Event::Bypass { reason: BypassReason::Unless });
+        FillContext::default().scope(compute()).await
     }
 
     /// As [`call`](Memoizer::call), without a copy.

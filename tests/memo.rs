@@ -28,6 +28,7 @@ on_both_backends! {
     a_call_has_settings_of_its_own,
     what_is_primed_is_found,
     a_result_of_another_type_is_a_miss,
+    a_result_that_cannot_be_read_is_computed_once_for_all,
     maps_are_arguments_by_their_content,
     long_arguments_have_a_key_too_and_those_that_are_too_long_are_computed,
     a_version_begins_anew,
@@ -63,7 +64,7 @@ async fn a_result_is_kept_for_its_arguments_and_its_time(cache: Cache, clock: Ma
 
 async fn two_functions_and_two_splits_of_arguments_never_share_a_result(cache: Cache, _: ManualClock) {
     let count = Count::default();
-    for name in ["f", "g", "f(1)", "f@1"] {
+    for name in ["f", "g", "f(1)", "f@(1)"] {
         let f = cache.memoizer(name);
         let mut results = vec![
             f.call(&("ab", "c"), async || count.next()).await,
@@ -183,6 +184,25 @@ async fn a_result_of_another_type_is_a_miss(cache: Cache, _: ManualClock) {
     assert_eq!(bytes.call(&(), async || 8).await, 8);
     assert_eq!(cache.stats().misses, 2);
     assert_eq!(cache.get::<u32>("memo/f()").await.unwrap(), None, "nor is it a value that was set");
+}
+
+async fn a_result_that_cannot_be_read_is_computed_once_for_all(cache: Cache, _: ManualClock) {
+    let (texts, numbers): (Memoizer<String>, Memoizer<u64>) = (cache.memoizer("f"), cache.memoizer("f"));
+    texts.call(&(), async || "no number".to_owned()).await;
+    let (count, mut callers) = (Count::default(), tokio::task::JoinSet::new());
+    for _ in 0..100 {
+        let (numbers, count) = (numbers.clone(), count.clone());
+        callers.spawn(async move {
+            let compute = async || {
+                bytewise::settle().await;
+                count.next();
+                7
+            };
+            numbers.call(&(), compute).await
+        });
+    }
+    assert!(callers.join_all().await.iter().all(|number| *number == 7));
+    assert_eq!(count.runs(), 1);
 }
 
 async fn maps_are_arguments_by_their_content(cache: Cache, _: ManualClock) {

@@ -9,9 +9,9 @@ use crate::{cache::FillContext, observe::Event, reason::BypassReason, ttl::Ttl};
 
 /// A call of a memoized function, with what holds for this call alone; see [`Memoizer::at`].
 #[must_use = "a call does nothing until it is told how to compute"]
-pub struct Call<'a, A: ?Sized, T, K> {
+pub struct Call<'a, 'args, A: ?Sized, T, K> {
     memoizer: &'a Memoizer<T, K>,
-    args: &'a A,
+    args: &'args A,
     unless: bool,
     forced: bool,
     own: Own<'a, T>,
@@ -67,12 +67,12 @@ impl<T, K> Memoizer<T, K> {
     /// # });
     /// ```
     #[inline]
-    pub fn at<'a, A: Serialize + ?Sized>(&'a self, args: &'a A) -> Call<'a, A, T, K> {
+    pub fn at<'a, 'args, A: Serialize + ?Sized>(&'a self, args: &'args A) -> Call<'a, 'args, A, T, K> {
         Call { memoizer: self, args, unless: false, forced: false, own: None }
     }
 }
 
-impl<'a, A: Serialize + ?Sized, T, K> Call<'a, A, T, K> {
+impl<'a, A: Serialize + ?Sized, T, K> Call<'a, '_, A, T, K> {
     /// Whether this call does not touch the cache.
     pub fn unless(mut self, unless: bool) -> Self {
         self.unless |= unless;
@@ -111,8 +111,21 @@ impl<'a, A: Serialize + ?Sized, T, K> Call<'a, A, T, K> {
     }
 }
 
-impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, A, T, K> {
+impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '_, A, T, K> {
     /// Looks the call up, as far as that goes without waiting. What comes after may take the arguments.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// let names = Cache::new(MemoryBackend::default()).memoizer("names");
+    /// let name = String::from("ada");
+    ///
+    /// let begun = names.at(&(&name, 7)).begin();
+    /// assert_eq!(begun.call(async || name + " 7").await, "ada 7");
+    /// # });
+    /// ```
     #[inline]
     pub fn begin(self) -> Begun<'a, T, K> {
         let Self { memoizer, args, unless, forced, own } = self;
@@ -272,7 +285,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 }
 
-impl<A: ?Sized, T, K> fmt::Debug for Call<'_, A, T, K> {
+impl<A: ?Sized, T, K> fmt::Debug for Call<'_, '_, A, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("of", &self.memoizer.name()).finish_non_exhaustive()
     }

@@ -73,7 +73,7 @@
 //! |---|---|---|
 //! | `memory` | yes | no [`MemoryBackend`] |
 //! | `axum` | yes | no [`CachePolicy`] as a part of a response, no path of nested routers, no `CacheLayer::around` |
-//! | `macros` | yes | nothing yet: `#[memoize]` and `#[cached]` are to come |
+//! | `macros` | yes | no [`memoize`] and [`cached`] attributes |
 //! | `json` | no | no [`codec`]`::Json` |
 //! | `tracing` | no | warnings go to the [`Observer`] only; fills that outlive their client lose their span |
 //! | `testing` | no | no manual clock and no conformance suite for backends |
@@ -105,6 +105,8 @@ mod sync;
 mod ttl;
 mod value;
 
+#[cfg(feature = "macros")]
+mod macros;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -124,6 +126,8 @@ pub use layer::{
     BodyError, BodyKeyedLayer, BodyKeyedService, BufferedBody, CacheBody, CacheLayer, CacheService, CacheStatus,
     Cookies, HitHeader, KeyPrefix, Query, ResponseFuture,
 };
+#[cfg(feature = "macros")]
+pub use macros::{cached, memoize};
 pub use memo::{Begun, Call, Encoded, Keep, Live, Memoizer};
 pub use observe::{CacheStats, Event, Observer};
 pub use policy::CachePolicy;

@@ -1,1 +1,47 @@
-//! The attribute macros of `axum-caching`, which re-exports them. There are none yet.
+//! The attribute macros of [`axum-caching`](https://docs.rs/axum-caching), which re-exports and documents them.
+
+mod args;
+mod companions;
+mod expand;
+mod function;
+mod generics;
+mod mention;
+mod options;
+mod patterns;
+mod value;
+
+use proc_macro::TokenStream;
+
+use self::{
+    args::Args,
+    function::Function,
+    options::{CACHED, MEMOIZE, Macro},
+};
+
+/// Only `axum_caching` can name what this makes: depend on that.
+#[proc_macro_attribute]
+pub fn memoize(options: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(&MEMOIZE, options, item)
+}
+
+/// Only `axum_caching` can name what this makes: depend on that.
+#[proc_macro_attribute]
+pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
+    attribute(&CACHED, options, item)
+}
+
+fn attribute(own: &'static Macro, options: TokenStream, item: TokenStream) -> TokenStream {
+    let expanded = Args::parse(own, options.into()).and_then(|args| {
+        let function = Function::parse(&args, item.clone().into())?;
+        Ok(expand::expand(&args, &function))
+    });
+    match expanded {
+        Ok(tokens) => tokens.into(),
+        // The function stays, so that what calls it is not wrong as well.
+        Err(error) => {
+            let mut tokens = TokenStream::from(error.into_compile_error());
+            tokens.extend(item);
+            tokens
+        }
+    }
+}

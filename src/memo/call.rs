@@ -5,7 +5,7 @@ use std::{borrow::Cow, convert::Infallible, fmt, future::Future, sync::Arc};
 use serde::Serialize;
 
 use super::{Keep, Memoizer, flow::State};
-use crate::{cache::FillContext, observe::Event, reason::BypassReason, ttl::Ttl};
+use crate::{cache::FillContext, error::Result, observe::Event, reason::BypassReason, ttl::Ttl};
 
 /// A call of a memoized function, with what holds for this call alone; see [`Memoizer::at`].
 #[must_use = "a call does nothing until it is told how to compute"]
@@ -142,6 +142,11 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     {
         self.begin().call(compute).await
     }
+
+    /// As [`prime`](Memoizer::prime), with the lifetime and the tags of this call.
+    pub(crate) async fn prime_shared(self, value: Arc<T>) -> Result<()> {
+        self.memoizer.prime_with(self.args, self.own.as_deref(), value).await
+    }
 }
 
 impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
@@ -192,9 +197,20 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
+        self.try_call_arc(compute).await
+    }
+
+    /// As [`try_call_shared`](Begun::try_call_shared), of what may be shared already.
+    #[inline]
+    pub(crate) async fn try_call_arc<V, E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
+    where
+        V: Into<Arc<T>>,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
         match self.state {
             State::Ready(value) => Ok(value),
-            State::Bypass => compute().await.map(Arc::new),
+            State::Bypass => compute().await.map(Into::into),
             state => self.memoizer.wait(state, self.own.as_deref(), compute).await,
         }
     }

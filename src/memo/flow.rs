@@ -78,20 +78,21 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         State::Bypass
     }
 
-    pub(super) async fn wait<E, F, Fut>(
+    pub(super) async fn wait<V, E, F, Fut>(
         &self,
         state: State<T>,
         own: Option<&Settings<'_, T>>,
         compute: F,
     ) -> Result<Arc<T>, E>
     where
+        V: Into<Arc<T>>,
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
+        Fut: Future<Output = Result<V, E>>,
     {
         let cache = &self.cache;
         let fill = match state {
             State::Ready(value) => return Ok(value),
-            State::Bypass => return compute().await.map(Arc::new),
+            State::Bypass => return compute().await.map(Into::into),
             State::Forced(key) => cache.alone(key, MissReason::Forced, 0),
             State::Turn(turn) => match self.turns(Err(*turn), own).await {
                 Ok(value) => return Ok(value),
@@ -149,17 +150,18 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 
     /// Runs the closure, and keeps what it made.
-    async fn compute<E, F, Fut>(&self, fill: Fill, own: Option<&Settings<'_, T>>, compute: F) -> Result<Arc<T>, E>
+    async fn compute<V, E, F, Fut>(&self, fill: Fill, own: Option<&Settings<'_, T>>, compute: F) -> Result<Arc<T>, E>
     where
+        V: Into<Arc<T>>,
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
+        Fut: Future<Output = Result<V, E>>,
     {
         let outer = FillContext::current();
         let early = self.early(own.map_or(&[], |own| &own.tags)).await;
         fill.depends_on(early.as_deref().unwrap_or_default());
         let result = fill.context().clone().scope(compute()).await;
         fill.hand_on(&outer);
-        let value = Arc::new(result?);
+        let value = result?.into();
         match self.lifetime(&value, own) {
             _ if early.is_none() => {
                 outer.refuse();

@@ -152,6 +152,10 @@ impl<T, K> Memoizer<T, K> {
         &self.shared.name
     }
 
+    pub(crate) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     /// Of what is kept for a function.
     pub(crate) fn from_shared(cache: &Cache, shared: Arc<Shared<T>>) -> Self {
         Self { cache: cache.clone(), shared, keep: PhantomData }

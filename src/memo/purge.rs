@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Keep, Memoizer, Own};
+use super::{Keep, Memoizer, Own, call::Settings};
 use crate::{
     cache::Kind,
     error::{Error, ErrorKind, Result},
     key::{Text, write_canonical},
     reason::{MissReason, NotStored},
+    ttl::Ttl,
 };
 
 impl<T, K> Memoizer<T, K> {
@@ -128,16 +129,28 @@ impl<T, K: Keep<T>> Memoizer<T, K> {
     where
         T: Send + Sync + 'static,
     {
+        self.prime_with(args, None, Arc::new(value)).await
+    }
+
+    pub(super) async fn prime_with<A: Serialize + ?Sized>(
+        &self,
+        args: &A,
+        own: Option<&Settings<'_, T>>,
+        value: Arc<T>,
+    ) -> Result<()>
+    where
+        T: Send + Sync + 'static,
+    {
         let key = self.owned_key(args)?;
         self.delete_memoized_for(args).await?;
         let fill = self.cache.alone(key, MissReason::Forced, 0);
-        let early = self.early(&[]).await;
+        let early = self.early(own.map_or(&[], |own| &own.tags)).await;
         fill.depends_on(early.as_deref().unwrap_or_default());
-        let ttl = self.ttl_now().or(self.cache.ttl());
+        let ttl = own.map_or(Ttl::Default, |own| own.ttl).or(self.ttl_now()).or(self.cache.ttl());
         let stored = match ttl.lifetime() {
             _ if early.is_none() => Some(Err(NotStored::Backend)),
             None => return Ok(()),
-            Some(fresh) => self.cache.store(fill, self.payload(Arc::new(value)), fresh).await,
+            Some(fresh) => self.cache.store(fill, self.payload(value), fresh).await,
         };
         match stored {
             Some(Ok(())) | None => Ok(()),

@@ -91,7 +91,7 @@ impl Expansion<'_> {
         let body = quote_spanned!(body.span()=> { #(let _ = &#used;)* #inside });
         quote_spanned! {Span::mixed_site()=>
             /// The function without its cache.
-            #[allow(clippy::unused_async)]
+            #[allow(clippy::unused_async, clippy::missing_errors_doc, clippy::missing_panics_doc)]
             #(#attributes)*
             #visibility #signature #body
         }

@@ -121,7 +121,8 @@ impl Expansion<'_> {
     fn memoizer_here(&self) -> TokenStream {
         let (names, cache) = (&self.names, self.args.expr("cache"));
         let (of, memoizer, like) = (&names.of, &names.memoizer, &names.memoizer_like);
-        let cache = quote_spanned!(Span::mixed_site()=> &(#cache));
+        let at = cache.map_or_else(Span::mixed_site, |cache| cache.span().resolved_at(Span::mixed_site()));
+        let cache = quote_spanned!(at=> &(#cache));
         let hidden = self.hidden_arguments().map(|argument| &argument.whole);
         let memoizer = if self.args.has("no_companions") {
             self.memoizer(&cache)

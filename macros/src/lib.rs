@@ -11,6 +11,8 @@ mod patterns;
 mod value;
 
 use proc_macro::TokenStream;
+use proc_macro2::TokenStream as TokenStream2;
+use quote::quote;
 
 use self::{
     args::Args,
@@ -39,9 +41,8 @@ fn attribute(own: &'static Macro, options: TokenStream, item: TokenStream) -> To
         Ok(tokens) => tokens.into(),
         // The function stays, so that what calls it is not wrong as well.
         Err(error) => {
-            let mut tokens = TokenStream::from(error.into_compile_error());
-            tokens.extend(item);
-            tokens
+            let (error, item) = (error.into_compile_error(), TokenStream2::from(item));
+            quote!(#error #[allow(unused_variables)] #item).into()
         }
     }
 }

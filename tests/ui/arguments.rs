@@ -1,5 +1,4 @@
 //! Options that do not go with the arguments, or with each other.
-#![allow(unused_variables)]
 use axum_caching::{Cache, cached, memoize};
 
 #[memoize(cache = cache, skip(cache, stat))]

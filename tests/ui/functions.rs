@@ -1,5 +1,4 @@
 //! What an attribute cannot be on.
-#![allow(unused_variables)]
 use axum_caching::{Cache, memoize};
 
 #[memoize(cache = cache, skip(cache))]

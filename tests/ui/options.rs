@@ -1,5 +1,4 @@
 //! Options that are not there, or not written as they should be.
-#![allow(unused_variables)]
 use axum_caching::{Cache, cached, memoize};
 
 #[memoize(cache = cache, skip(cache), tll = std::time::Duration::from_secs(1))]

@@ -1,5 +1,4 @@
 //! Expressions in quotes.
-#![allow(unused_variables)]
 use axum_caching::{Cache, memoize};
 
 #[memoize(cache = cache, skip(cache), ttl = "60s")]

@@ -1,5 +1,4 @@
 //! Types that cannot be in a key, or be kept. The messages are of traits of the crate.
-#![allow(unused_variables)]
 use axum_caching::{Cache, memoize};
 
 struct App {

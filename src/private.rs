@@ -8,7 +8,7 @@ use crate::{
     cache::Cache,
     error::Result,
     key::Text,
-    memo::{Begun, Call, Keep, Live, Memoizer},
+    memo::{Begun, Call, Keep, Live, Memoizer, Shared},
 };
 
 /// The memoizer of a function. `settle` is asked once in the life of a cache.
@@ -33,11 +33,14 @@ pub fn live_memoizer<T: Send + Sync + 'static>(
 ) -> Memoizer<T, Live> {
     let name = name.as_str();
     let new = || match settle(cache.memoizer(name)).live() {
-        Ok(live) => live.into_shared(),
+        Ok(live) => Arc::new(Checked(live.into_shared())),
         Err(error) => panic!("{error}"),
     };
-    Memoizer::from_shared(cache, cache.function(name, new))
+    Memoizer::from_shared(cache, Arc::clone(&cache.function(name, new).0))
 }
+
+/// Of a function whose backend was found to keep values live; not to be taken for one that was not checked.
+struct Checked<T>(Arc<Shared<T>>);
 
 /// The name of a function: no two have the same, and no two sets of type parameters.
 #[derive(Debug)]

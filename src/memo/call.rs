@@ -143,7 +143,28 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
         self.begin().call(compute).await
     }
 
-    /// As [`prime`](Memoizer::prime), with the lifetime and the tags of this call.
+    /// Stores a result that is known already, with the lifetime and the tags of this call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Memoizer::prime`].
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let names = cache.memoizer("names");
+    /// names.at(&7).tags(["user:7"]).prime("ada".to_owned()).await?;
+    /// cache.purge_tag("user:7").await?;
+    /// assert_eq!(names.call(&7, async || "grace".to_owned()).await, "grace");
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    pub async fn prime(self, value: T) -> Result<()> {
+        self.prime_shared(Arc::new(value)).await
+    }
+
     pub(crate) async fn prime_shared(self, value: Arc<T>) -> Result<()> {
         self.memoizer.prime_with(self.args, self.own.as_deref(), value).await
     }

@@ -1,4 +1,4 @@
-//! Response caching for axum and Tower, over an async cache that is of use by itself.
+//! Response caching for axum and Tower, and memoized functions, over an async cache that is of use by itself.
 //!
 //! Put [`CacheLayer`] around a router, a route or any Tower service, and its responses are kept:
 //!
@@ -37,6 +37,37 @@
 //! methods other than GET and HEAD, responses with `Set-Cookie`, `Cache-Control: no-store`, `private` or `no-cache`,
 //! `Vary: *`, errors, partial answers, streams. `Vary` and the host select variants; the query is in the key. Each
 //! default has an option, and each response says what was done, and why, in a [`CacheStatus`] among its extensions.
+//!
+//! # Functions
+//!
+//! [`#[memoize]`](macro@memoize) keeps the results of an async function, one for each set of arguments;
+//! [`Memoizer`] is the same without an attribute.
+//!
+//! ```
+//! # #[cfg(all(feature = "memory", feature = "macros"))]
+//! # mod example {
+//! use std::time::Duration;
+//! use axum_caching::{Cache, MemoryBackend, memoize};
+//!
+//! #[memoize(cache = cache, skip(cache), ttl = Duration::from_secs(60))]
+//! async fn user(cache: &Cache, tenant: u32, name: &str) -> String {
+//!     format!("{name} of tenant {tenant}, from a slow query")
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # pub async fn main() -> axum_caching::Result<()> {
+//! let cache = Cache::new(MemoryBackend::default());
+//! for _ in 0..2 {
+//!     assert_eq!(user(&cache, 7, "ada").await, "ada of tenant 7, from a slow query");
+//! }
+//! assert_eq!(cache.stats().misses, 1);
+//! user::delete_memoized_for(&cache, 7, "ada").await?; // and whatever was made of it
+//! # Ok(())
+//! # }
+//! # }
+//! # #[cfg(all(feature = "memory", feature = "macros"))]
+//! # example::main().unwrap();
+//! ```
 //!
 //! # Values
 //!

@@ -130,7 +130,9 @@ pub(super) fn copied<'a>(
     let mut buffer = Vec::with_capacity(size + behind.len());
     values.clone().for_each(|value| buffer.extend_from_slice(value.as_bytes()));
     buffer.extend_from_slice(behind);
-    let mut rest = Bytes::from(buffer);
+    // The first clone of a buffer makes its count. Here that is a part of storing, and not of the first hit.
+    let owner = Bytes::from(buffer);
+    let mut rest = owner.clone();
     let copies = values.map(|value| {
         let mut copy = HeaderValue::from_maybe_shared(rest.split_to(value.len()))
             .expect("copied from a header value, byte for byte");

@@ -60,7 +60,7 @@
 /// | `live` | off | values stay the objects they are, and need no serde: see [`live`](crate::Memoizer::live) |
 /// | `instance = self.id` | all instances share | what tells one `self` from another |
 /// | `method` | if `self` or `Self` is in the signature | the function stands in an `impl` block |
-/// | `no_companions` | off | nothing is put beside a method; it needs a `name`, and is for the `impl` of a trait |
+/// | `no_companions` | off | nothing is put beside a method; it needs a `name`, and is for the `impl` of a trait, whose own parameters have to be in the `key` |
 ///
 /// `negative`, `name`, `make_name`, `version` and `hash_method` are settled when a cache first meets the function, and
 /// cannot name arguments. So is a `ttl` that names none, and

@@ -1,12 +1,18 @@
 //! What the attribute macros call. Not a part of the API: it may change in any release.
 
-use std::{any::type_name, borrow::Cow, convert::Infallible, future::Future, sync::Arc};
+use std::{
+    any::{TypeId, type_name},
+    borrow::Cow,
+    convert::Infallible,
+    future::Future,
+    sync::Arc,
+};
 
 use serde::Serialize;
 
 use crate::{
     cache::Cache,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     key::Text,
     memo::{Begun, Call, Keep, Live, Memoizer, Shared},
 };
@@ -17,8 +23,11 @@ pub fn memoizer<T: Send + Sync + 'static>(
     name: &Name,
     settle: impl FnOnce(Memoizer<T>) -> Memoizer<T>,
 ) -> Memoizer<T> {
-    let name = name.as_str();
-    Memoizer::from_shared(cache, cache.function(name, || settle(cache.memoizer(name)).into_shared()))
+    let new = || settle(cache.memoizer(name.as_str())).into_shared();
+    match name.is_fit().then(|| cache.function(name.as_str(), name.owner, new)).flatten() {
+        Some(shared) => Memoizer::from_shared(cache, shared),
+        None => none(cache, name),
+    }
 }
 
 /// The memoizer of a function whose values are kept live.
@@ -31,20 +40,34 @@ pub fn live_memoizer<T: Send + Sync + 'static>(
     name: &Name,
     settle: impl FnOnce(Memoizer<T>) -> Memoizer<T>,
 ) -> Memoizer<T, Live> {
-    let name = name.as_str();
-    let new = || match settle(cache.memoizer(name)).live() {
-        Ok(live) => Arc::new(Checked(live.into_shared())),
-        Err(error) => panic!("{error}"),
-    };
-    Memoizer::from_shared(cache, Arc::clone(&cache.function(name, new).0))
+    let live = |memoizer: Memoizer<T>| memoizer.live().unwrap_or_else(|error| panic!("{error}"));
+    let new = || Arc::new(Checked(live(settle(cache.memoizer(name.as_str()))).into_shared()));
+    match name.is_fit().then(|| cache.function(name.as_str(), name.owner, new)).flatten() {
+        Some(shared) => Memoizer::from_shared(cache, Arc::clone(&shared.0)),
+        None => live(none(cache, name)),
+    }
 }
 
 /// Of a function whose backend was found to keep values live; not to be taken for one that was not checked.
 struct Checked<T>(Arc<Shared<T>>);
 
+/// Two functions must not share results: one that cannot be told from another is not memoized.
+#[cold]
+fn none<T>(cache: &Cache, name: &Name) -> Memoizer<T> {
+    let message = format!(
+        "`{}` is also the name of another function or type, or of a closure, and is not memoized; give it a `name`",
+        name.as_str()
+    );
+    cache.core.reporter.failed("key", &Error::message(ErrorKind::Key, message));
+    cache.memoizer(name.as_str()).unless(|| true)
+}
+
 /// The name of a function: no two have the same, and no two sets of type parameters.
 #[derive(Debug)]
-pub struct Name(Form);
+pub struct Name {
+    form: Form,
+    owner: Option<TypeId>,
+}
 
 #[derive(Debug)]
 enum Form {
@@ -55,8 +78,8 @@ enum Form {
 impl Name {
     /// The type is one that has the name of the function.
     #[inline]
-    pub fn of_type<F>() -> Self {
-        Self(Form::Known(type_name::<F>()))
+    pub fn of_type<F: 'static>() -> Self {
+        Self { form: Form::Known(type_name::<F>()), owner: Some(TypeId::of::<F>()) }
     }
 
     pub fn of_method<S: ?Sized>(function: &str) -> Self {
@@ -65,13 +88,18 @@ impl Name {
     }
 
     pub fn given(name: impl AsRef<str>) -> Self {
-        Self(Form::Made(Box::new(Text::from(name.as_ref()))))
+        Self { form: Form::Made(Box::new(Text::from(name.as_ref()))), owner: None }
     }
 
     /// A name that was given to a method.
     pub fn given_to_method<S: ?Sized>(name: impl AsRef<str>) -> Self {
-        let (name, of) = (Self::given(name), type_name::<S>());
-        if of.contains('<') { name.with(&[of]) } else { name }
+        Self::given(name).with(&[type_name::<S>()])
+    }
+
+    /// Whether it tells the function from others: all closures of a function have one name.
+    fn is_fit(&self) -> bool {
+        let parameters = self.as_str().split_once('<').map_or("", |(_, parameters)| parameters);
+        !parameters.contains("{{")
     }
 
     /// With what tells monomorphisations apart.
@@ -85,17 +113,17 @@ impl Name {
     }
 
     fn and(self, piece: &str) -> Self {
-        let mut text = match self.0 {
+        let mut text = match self.form {
             Form::Known(known) => Box::new(Text::from(known)),
             Form::Made(text) => text,
         };
         text.push(piece);
-        Self(Form::Made(text))
+        Self { form: Form::Made(text), owner: self.owner }
     }
 
     #[inline]
     fn as_str(&self) -> &str {
-        match &self.0 {
+        match &self.form {
             Form::Known(name) => name,
             Form::Made(text) => text.as_str(),
         }

@@ -197,6 +197,8 @@ pub enum NotStored {
     NoRuntime,
     /// A purge or a `set` came after the fill began.
     Refused,
+    /// It was made of more memoized values than an entry can depend on.
+    TooManyDependencies,
     /// The backend failed.
     Backend,
 }
@@ -221,6 +223,7 @@ impl NotStored {
             Self::Incomplete => "incomplete",
             Self::NoRuntime => "no-runtime",
             Self::Refused => "refused",
+            Self::TooManyDependencies => "too-many-dependencies",
             Self::Backend => "backend",
         }
     }
@@ -240,6 +243,7 @@ impl NotStored {
                 | Self::Streaming
                 | Self::TooLarge
                 | Self::NoRuntime
+                | Self::TooManyDependencies
         )
     }
 }

@@ -101,3 +101,29 @@ async fn a_response_that_read_what_a_purge_overtook_is_not_stored() {
     assert_eq!(fetch(&app, "/").await.1, "1 EUR");
     assert_eq!(fetch(&app, "/").await.1, "2 EUR", "the page of before is not kept");
 }
+
+#[tokio::test]
+async fn what_is_made_of_a_response_depends_on_what_that_was_made_of() {
+    let (cache, _) = cache();
+    let (app, price) = page(&cache);
+    let summary: Memoizer<String> = cache.memoizer("summary");
+    let read = async || summary.call(&1, async || fetch(&app, "/").await.1).await;
+    assert_eq!((read().await, read().await), ("1 EUR".into(), "1 EUR".into()));
+    price.delete_memoized().await.unwrap();
+    assert_eq!(read().await, "2 EUR", "the response was made on the way");
+    summary.delete_memoized().await.unwrap();
+    assert_eq!(read().await, "2 EUR");
+    price.delete_memoized().await.unwrap();
+    assert_eq!(read().await, "3 EUR", "or it was there");
+}
+
+#[tokio::test]
+async fn a_layer_around_that_of_another_cache_depends_on_what_the_inner_response_was_made_of() {
+    let (outer, inner) = (cache().0, cache().0);
+    let (app, price) = page(&inner);
+    let app = app.layer(layer(&outer));
+    assert_eq!(fetch(&app, "/").await.1, "1 EUR");
+    assert_eq!(fetch(&app, "/").await, (HIT, "1 EUR".into()));
+    price.delete_memoized().await.unwrap();
+    assert_eq!(fetch(&app, "/").await, (PURGED, "2 EUR".into()));
+}

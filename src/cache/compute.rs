@@ -9,7 +9,7 @@ use crate::{
     codec,
     flight::Head,
     observe::Event,
-    reason::{MissReason, NotStored},
+    reason::{BypassReason, MissReason, NotStored},
     record::{Encoded, Payload, Record},
     ttl::Ttl,
 };
@@ -116,6 +116,10 @@ impl Cache {
                 return compute().await;
             }
         };
+        if FillContext::current().is_filling(self, &key.primary) {
+            self.core.reporter.tell(&Event::Bypass { reason: BypassReason::Recursion });
+            return compute().await;
+        }
         match self.value_or_fill(key).await {
             Value::Found(value) => Ok(value),
             Value::Missing(fill) => {
@@ -160,7 +164,9 @@ impl Cache {
     }
 
     async fn keep<T: Serialize>(&self, fill: Fill, value: &T, ttl: Ttl) {
-        let payload = match codec::to_integer(value).filter(|_| fill.key.digested.is_none()) {
+        // A plain integer has no room for the text behind a digest, nor for what it depends on.
+        let is_plain = fill.key.digested.is_none() && fill.context().carried().is_ok_and(|carried| carried.is_empty());
+        let payload = match codec::to_integer(value).filter(|_| is_plain) {
             Some(integer) => Ok(Encoded::Integer(integer)),
             None => codec::encode(&*self.core.codec, value).map(|bytes| Encoded::Bytes(bytes.into())),
         };

@@ -9,6 +9,7 @@ use std::{
 use super::Cache;
 use crate::{
     backend::Backend,
+    reason::NotStored,
     record::{Carried, MAX_CARRIED},
 };
 
@@ -21,6 +22,10 @@ tokio::task_local! {
 /// A memoized function that calls others depends on what they return: when one of those values is purged, its own
 /// entry has to go too. So each call notes itself with the fill it is part of, which it finds in a task-local. A task
 /// that is spawned has none; [`scope`](FillContext::scope) takes it there. What is noted counts until the fill ends.
+///
+/// An entry depends on what those before it depend on, and on 256 stamps at most; one that depends on more is not kept
+/// ([`NotStored::TooManyDependencies`]). Give what is read in such numbers one tag, and read it outside of the memoized
+/// function.
 ///
 /// # Examples
 ///
@@ -61,8 +66,8 @@ struct Filling {
 #[derive(Default)]
 struct Noted {
     carried: Vec<Carried>,
-    /// Something it depends on is not fit to be depended on: a purge came while it was read.
-    is_refused: bool,
+    /// Why the entry may not be stored.
+    refused: Option<NotStored>,
 }
 
 impl FillContext {
@@ -70,6 +75,13 @@ impl FillContext {
     #[inline]
     pub(crate) fn is_current() -> bool {
         CURRENT.try_with(|context| !context.is_empty()).unwrap_or(false)
+    }
+
+    /// Does something with that of the caller, if it is a part of a fill.
+    #[inline]
+    pub(crate) fn current_or_none(work: impl FnOnce(&Self)) {
+        // Outside of fills there is none.
+        let _ = CURRENT.try_with(work);
     }
 
     /// That of the caller; an empty one outside of fills.
@@ -116,26 +128,31 @@ impl FillContext {
     pub(crate) fn note(&self, carried: &[Carried], from: &Arc<dyn Backend>) {
         let Some(filling) = self.0.as_ref().filter(|_| !carried.is_empty()) else { return };
         let mut noted = filling.lock();
+        if noted.refused.is_some() {
+            return;
+        }
         for one in carried.iter().map(|one| one.seen_from(&filling.backend, from)) {
             if !noted.carried.iter().any(|other| other.is_of(&one)) {
                 noted.carried.push(one);
             }
         }
-        noted.is_refused |= noted.carried.len() > MAX_CARRIED;
+        if noted.carried.len() > MAX_CARRIED {
+            *noted = Noted { carried: Vec::new(), refused: Some(NotStored::TooManyDependencies) };
+        }
     }
 
     /// Notes that it read what a purge has overtaken.
     pub(crate) fn refuse(&self) {
         if let Some(filling) = &self.0 {
-            filling.lock().is_refused = true;
+            filling.lock().refused.get_or_insert(NotStored::Refused);
         }
     }
 
-    /// What was noted; `None` if the entry may not be stored.
-    pub(crate) fn carried(&self) -> Option<Vec<Carried>> {
-        let Some(filling) = &self.0 else { return Some(Vec::new()) };
+    /// What was noted, or why the entry may not be stored.
+    pub(crate) fn carried(&self) -> Result<Vec<Carried>, NotStored> {
+        let Some(filling) = &self.0 else { return Ok(Vec::new()) };
         let noted = filling.lock();
-        (!noted.is_refused).then(|| noted.carried.clone())
+        noted.refused.map_or_else(|| Ok(noted.carried.clone()), Err)
     }
 }
 
@@ -143,6 +160,16 @@ impl Filling {
     // A panic under this lock is not possible; if it was, what is noted is still right.
     fn lock(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Filling {
+    // One after the other: a task that spawns the next within itself makes a chain of any length.
+    fn drop(&mut self) {
+        let mut parent = self.parent.0.take();
+        while let Some(mut last) = parent.and_then(Arc::into_inner) {
+            parent = last.parent.0.take();
+        }
     }
 }
 

@@ -101,8 +101,8 @@ impl Fill {
     /// Hands what the answer depends on to the fill that its caller is a part of.
     pub(crate) fn hand_on(&self, outer: &FillContext) {
         match self.context.carried() {
-            Some(carried) => outer.note(&carried, &self.cache.core.backend),
-            None => outer.refuse(),
+            Ok(carried) => outer.note(&carried, &self.cache.core.backend),
+            Err(_) => outer.refuse(),
         }
     }
 
@@ -125,9 +125,12 @@ impl Fill {
             drop(gate);
             return Err(self.give_up(NotStored::Refused).await);
         }
-        let Some(carried) = self.still_holds().await else {
-            drop(gate);
-            return Err(self.give_up(NotStored::Refused).await);
+        let carried = match self.still_holds().await {
+            Ok(carried) => carried,
+            Err(reason) => {
+                drop(gate);
+                return Err(self.give_up(reason).await);
+            }
         };
         let slot = if P::has_variants() { self.slot().await } else { None };
         let (key, nonce) = match place(&self.key.primary, slot.as_deref(), &mut payload) {
@@ -159,9 +162,12 @@ impl Fill {
     ///
     /// Others may only be handed what no purge has come to. Without others there is no need to ask the backend: what
     /// carries a stamp that is gone is dead on arrival.
-    async fn still_holds(&self) -> Option<Vec<Carried>> {
+    async fn still_holds(&self) -> Result<Vec<Carried>, NotStored> {
         let carried = self.context.carried()?;
-        (!self.lead.is_followed() || self.cache.holds(&carried).await).then_some(carried)
+        if self.lead.is_followed() && !self.cache.holds(&carried).await {
+            return Err(NotStored::Refused);
+        }
+        Ok(carried)
     }
 
     /// Moves what is in the slot to a key of its own, for as long as it is fresh.
@@ -182,7 +188,7 @@ impl Fill {
         self.lead.close();
         self.report(reason);
         let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None };
-        let record = self.context.carried().map(|carried| self.record(payload, lifetime, 0, carried));
+        let record = self.context.carried().ok().map(|carried| self.record(payload, lifetime, 0, carried));
         // What a purge has overtaken is for nobody else; nor is what would have to be asked for first.
         self.lead.end(match record.filter(|record| self.cache.holds_now(record) == Some(true)) {
             Some(record) => Outcome::Shared(Arc::new(record).into_value()),

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::Cache;
+use super::{Cache, FillContext};
 use crate::{
     error::Result,
     key::HashMethod,
@@ -16,6 +16,9 @@ use crate::{
 /// How long the record of a tag is kept. Entries that are asked for after that are filled again once. It cannot be
 /// prolonged: a purge that comes between the look and the write would be undone.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// There are as many of these as there are results that others depend on.
+const LIFETIME_OF_RESULT: Duration = Duration::from_secs(6 * 3600);
 
 /// What a tag stands for; two of a different kind are never the same.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +80,11 @@ impl Cache {
             return Ok(Some(stamp));
         }
         let own = key.strip_prefix(self.space.scope.subtree()).unwrap_or(key);
-        let lifetime = (!own.starts_with(Kind::Function.prefix())).then_some(LIFETIME);
+        let lifetime = match own {
+            own if own.starts_with(Kind::Function.prefix()) => None,
+            own if own.starts_with(Kind::Result.prefix()) => Some(LIFETIME_OF_RESULT),
+            _ => Some(LIFETIME),
+        };
         backend.add(key, tag_value(stamps::fresh()), lifetime).await?;
         // Whoever loses takes the stamp of the winner; and a backend that keeps nothing keeps none.
         Ok(backend.get(key).await?.as_ref().and_then(tag_stamp))
@@ -123,6 +130,14 @@ impl Cache {
             self.purge_tag_key(&self.tag_key(Kind::Result, key)).await?;
         }
         Ok(())
+    }
+
+    /// Tells the fill that the caller is a part of what a record that it was given depends on.
+    #[inline]
+    pub(crate) fn note<P>(&self, record: &Record<P>) {
+        if !record.meta.carried.is_empty() {
+            FillContext::current().note(&record.meta.carried, &self.core.backend);
+        }
     }
 
     /// Whether everything that a record depends on is as it was; `None` if the backend has to be waited for.

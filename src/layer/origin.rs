@@ -26,7 +26,7 @@ use super::{
     status::CacheStatus,
 };
 use crate::{
-    cache::{Core, Fill, Lifetime},
+    cache::{Core, Fill, FillContext, Lifetime},
     flight::Head,
     reason::{MissReason, NotStored},
     response::{Asked, Selecting, StoredResponse},
@@ -53,7 +53,10 @@ where
     }
     Inside::fill(&mut parts.extensions, fill.cache());
     // An error drops the fill, and one of those who wait takes over.
-    let response = fill.context().clone().scope(Oneshot::new(inner, Request::from_parts(parts, body))).await?;
+    let response = fill.context().clone().scope(Oneshot::new(inner, Request::from_parts(parts, body))).await;
+    // A fill around this one depends on what the response was made of.
+    fill.hand_on(&FillContext::current());
+    let response = response?;
     Ok(answer(&rules, fill, asked, response).await)
 }
 
@@ -104,6 +107,7 @@ where
     let collecting = Collecting::new(body, Limits { size: rules.max_body_size, announced });
     match keeping.fill.context().clone().scope(collecting.gather()).await {
         Gathered::Complete(bytes) => {
+            keeping.fill.hand_on(&FillContext::current());
             // A framing of its own, as a handler that proxies may copy it, contradicts the length that is now known.
             parts.headers.remove(header::TRANSFER_ENCODING);
             let not_stored = keeping.lifetime.err();
@@ -115,7 +119,11 @@ where
             without_waiting(&core, keeping.fill.pass(why.into())).await;
             respond.with(parts, CacheBody::begun(read, rest), Some(why.into()))
         }
-        Gathered::Pending(collecting) => keeping.stream(collecting, parts, announced, respond).await,
+        Gathered::Pending(collecting) => {
+            // What the rest will be made of a fill around this one does not learn in time.
+            FillContext::current().refuse();
+            keeping.stream(collecting, parts, announced, respond).await
+        }
     }
 }
 

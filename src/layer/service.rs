@@ -111,6 +111,7 @@ where
         match self.cache.look_now(&key, &ask) {
             Some(Ok(found)) => {
                 self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
+                self.cache.note(&found.record);
                 ResponseFuture::ready(hit(&found, &self.rules, plan.is_head, parts.extensions))
             }
             Some(Err(missed)) => match plan.on_miss {
@@ -154,10 +155,12 @@ impl<S> CacheService<S> {
             Turn::Wait(follower, key) => self.wait(key, Some(follower), plan, request),
             Turn::Hit(found, key) => {
                 self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
+                self.cache.note(&found.record);
                 let (parts, _) = request.into_parts();
                 ResponseFuture::ready(hit(&found, &self.rules, plan.is_head, parts.extensions))
             }
             Turn::Shared(record, _) => {
+                self.cache.note(&record);
                 let (parts, _) = request.into_parts();
                 ResponseFuture::ready(shared(&record.payload, &self.rules, parts.extensions))
             }
@@ -206,6 +209,7 @@ impl<S> CacheService<S> {
             return match self.cache.look(&key, &ask).await {
                 Ok(found) => {
                     self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
+                    self.cache.note(&found.record);
                     Ok(hit(&found, &self.rules, plan.is_head, parts.extensions))
                 }
                 Err(_) => self.bypass(Request::from_parts(parts, body), reason).await,

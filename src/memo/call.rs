@@ -73,7 +73,7 @@ impl<T, K> Memoizer<T, K> {
 }
 
 impl<'a, A: Serialize + ?Sized, T, K> Call<'a, '_, A, T, K> {
-    /// Whether this call does not touch the cache.
+    /// Whether this call does not touch the cache; a fill around it does not depend on it then.
     pub fn unless(mut self, unless: bool) -> Self {
         self.unless |= unless;
         self
@@ -114,6 +114,8 @@ impl<'a, A: Serialize + ?Sized, T, K> Call<'a, '_, A, T, K> {
 impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '_, A, T, K> {
     /// Looks the call up, as far as that goes without waiting. What comes after may take the arguments.
     ///
+    /// It may hold the place of the one who computes, for whom others wait: call it or drop it at once.
+    ///
     /// ```
     /// # #[cfg(feature = "memory")]
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -141,6 +143,42 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
         Fut: Future<Output = T>,
     {
         self.begin().call(compute).await
+    }
+
+    /// As [`call`](Call::call), without a copy.
+    pub async fn call_shared<F, Fut>(self, compute: F) -> Arc<T>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        self.begin().call_shared(compute).await
+    }
+
+    /// The result: a kept one, or what `compute` makes; only `Ok` is kept.
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    pub async fn try_call<E, F, Fut>(self, compute: F) -> Result<T, E>
+    where
+        T: Clone,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.begin().try_call(compute).await
+    }
+
+    /// As [`try_call`](Call::try_call), without a copy.
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    pub async fn try_call_shared<E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.begin().try_call_shared(compute).await
     }
 
     /// Stores a result that is known already, with the lifetime and the tags of this call.
@@ -229,6 +267,10 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
+        // Begun outside of the fill that it is now a part of: what it has seen there was not noted.
+        if matches!(self.state, State::Ready(_) | State::Turn(_)) {
+            FillContext::current_or_none(FillContext::refuse);
+        }
         match self.state {
             State::Ready(value) => Ok(value),
             State::Bypass => compute().await.map(Into::into),
@@ -244,7 +286,13 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     ///
     /// # Panics
     ///
-    /// If `compute` does: a panic goes to the caller whose closure it was, and one of the others takes over.
+    /// If `compute` does, or another closure of this memoizer, or the `Serialize` of the value: a panic goes to the
+    /// caller whose it was, and one of the others takes over. In callers that wait, on a tokio runtime that does not
+    /// count the time (`enable_time`).
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped leaves its place to the others. What was sent to a backend is seen through.
     #[inline]
     pub async fn call<A, F, Fut>(&self, args: &A, compute: F) -> T
     where

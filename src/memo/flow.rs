@@ -1,6 +1,6 @@
 //! One call on its way: is its result kept, is somebody computing it, or is it this caller's to compute?
 
-use std::{borrow::Cow, future::Future, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, slice, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -26,6 +26,8 @@ pub(super) enum State<T> {
     /// The cache is not touched.
     Bypass,
     Forced(OwnedKey),
+    /// The caller is a part of the run for this key, and to wait for it would be to wait for itself.
+    Recursion(OwnedKey),
     Turn(Box<Turn<Memo<T>>>),
     /// The backend does not answer at once, or the fill around this call has to be told first.
     Ask(OwnedKey),
@@ -55,7 +57,8 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         }
         if FillContext::is_current() {
             if FillContext::current().is_filling(&self.cache, key.backend.as_str()) {
-                return self.bypass(BypassReason::Recursion);
+                core.reporter.tell(&Event::Bypass { reason: BypassReason::Recursion });
+                return State::Recursion(OwnedKey::from(&key));
             }
             return State::Ask(OwnedKey::from(&key));
         }
@@ -93,7 +96,19 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         let fill = match state {
             State::Ready(value) => return Ok(value),
             State::Bypass => return compute().await.map(Into::into),
-            State::Forced(key) => cache.alone(key, MissReason::Forced, 0),
+            State::Forced(key) => {
+                self.note_results(slice::from_ref(&key), &FillContext::current()).await;
+                cache.alone(key, MissReason::Forced, 0)
+            }
+            State::Recursion(key) => {
+                let outer = FillContext::current();
+                self.note_results(slice::from_ref(&key), &outer).await;
+                match self.early(own.map_or(&[], |own| &own.tags)).await {
+                    Some(early) => outer.note(&early, &cache.core.backend),
+                    None => outer.refuse(),
+                }
+                return compute().await.map(Into::into);
+            }
             State::Turn(turn) => match self.turns(Err(*turn), own).await {
                 Ok(value) => return Ok(value),
                 Err(fill) => fill,
@@ -118,7 +133,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         let mut next = begin;
         // Before the result is looked at: what deletes the result deletes this after it.
         if let Ok(key) = &next {
-            self.note_results(std::slice::from_ref(key), &outer).await;
+            self.note_results(slice::from_ref(key), &outer).await;
         }
         let mut waiting: Option<Follower> = None;
         loop {
@@ -169,7 +184,11 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             }
             Err(reason) => fill.decline(reason),
             Ok(fresh) => {
-                let stored = self.cache.store(fill, self.payload(Arc::clone(&value)), fresh).await;
+                let Some(payload) = self.payload(Arc::clone(&value)) else {
+                    fill.decline(NotStored::Incomplete);
+                    return Ok(value);
+                };
+                let stored = self.cache.store(fill, payload, fresh).await;
                 if let Some(Err(NotStored::Refused)) = stored {
                     outer.refuse();
                 }
@@ -225,11 +244,21 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         ttl.or(self.cache.ttl()).lifetime().ok_or(NotStored::NoLifetime)
     }
 
-    pub(super) fn payload(&self, value: Arc<T>) -> Memo<T> {
+    /// A value to be kept. `None` if nobody knows what it weighs; then its `Serialize` cannot write it for a backend
+    /// that keeps bytes either.
+    pub(super) fn payload(&self, value: Arc<T>) -> Option<Memo<T>> {
         let heap = self.shared.weigh.as_ref().map(|weigh| weigh(&value));
-        let mut memo = K::keep(value, Way(Arc::clone(&self.cache.core.codec)));
-        memo.heap = heap.unwrap_or(memo.heap);
-        memo
+        let core = &self.cache.core;
+        let mut memo = K::keep(value, Way(Arc::clone(&core.codec)));
+        match (heap, &memo.heap) {
+            (Some(heap), _) => memo.heap = Ok(heap),
+            (None, Err(error)) => {
+                core.reporter.failed("encode", error);
+                return None;
+            }
+            (None, Ok(_)) => {}
+        }
+        Some(memo)
     }
 
     pub(super) fn ask<'a>(&'a self, own: Option<&'a Settings<'_, T>>, unfit: Option<u64>) -> Ask<'a, T> {

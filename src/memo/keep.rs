@@ -58,7 +58,9 @@ pub(super) mod form {
 impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> form::Form<T> for Encoded {
     fn keep(value: Arc<T>, way: Way) -> Memo<T> {
         // What hangs on the value is about as large as its bytes.
-        let heap = postcard::experimental::serialized_size(&*value).unwrap_or(0);
+        let sized = postcard::experimental::serialized_size(&*value);
+        // A list whose length its `Serialize` does not know is none to postcard, but to other codecs.
+        let heap = sized.or_else(|_| codec::encode(&*way.0, &*value).map(|bytes| bytes.len()));
         let encode = Encode { way, encode: |codec, value| codec::encode(codec, value) };
         Memo { heap, kept: Kept::Value { value, encode: Some(encode) } }
     }
@@ -71,7 +73,7 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> form::Form<T> for 
 #[diagnostic::do_not_recommend]
 impl<T: Send + Sync + 'static> form::Form<T> for Live {
     fn keep(value: Arc<T>, _: Way) -> Memo<T> {
-        Memo { heap: 0, kept: Kept::Value { value, encode: None } }
+        Memo { heap: Ok(0), kept: Kept::Value { value, encode: None } }
     }
 
     fn read(_: Way, _: &Bytes) -> Result<T> {
@@ -85,8 +87,8 @@ pub struct Way(pub(super) Arc<dyn DynCodec>);
 
 /// A value in its record.
 pub struct Memo<T> {
-    /// About how many bytes hang on the value.
-    pub(super) heap: usize,
+    /// About how many bytes hang on the value, if that can be known.
+    pub(super) heap: Result<usize>,
     kept: Kept<T>,
 }
 
@@ -148,11 +150,11 @@ impl<T: Send + Sync + 'static> Payload for Memo<T> {
     }
 
     fn decode(of: u64, bytes: Bytes) -> Result<Self> {
-        Ok(Self { heap: bytes.len(), kept: Kept::Bytes { of, bytes, value: PhantomData } })
+        Ok(Self { heap: Ok(bytes.len()), kept: Kept::Bytes { of, bytes, value: PhantomData } })
     }
 
     fn weight(&self) -> usize {
-        size_of::<T>() + 16 + self.heap
+        size_of::<T>() + 16 + self.heap.as_ref().copied().unwrap_or(0)
     }
 
     fn has_variants() -> bool {

@@ -72,7 +72,8 @@ impl<T, K> Memoizer<T, K> {
     /// ```
     ///
     /// The text is the same on every machine and in every process. Maps are sorted by key; a set that is not sorted,
-    /// as `HashSet`, has no order to go by: use a `BTreeSet`.
+    /// as `HashSet`, has no order to go by: use a `BTreeSet`. What the serde form does not have is not told apart: skipped
+    /// fields, and variants that are `untagged`.
     ///
     /// # Errors
     ///

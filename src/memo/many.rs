@@ -22,7 +22,8 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     /// The results for many arguments, in their order. All keys are looked up in one call of the backend, and what is
     /// missing is computed in one call of `compute`, each argument once.
     ///
-    /// `compute` is given the missing arguments and returns their results, in the same order. Unlike
+    /// Inside of a fill, the tags of the results are read before, one by one. `compute` is given the missing arguments and
+    /// returns their results, in the same order. Unlike
     /// [`call`](Memoizer::call), callers that come at the same time do not wait for each other.
     ///
     /// ```
@@ -124,7 +125,10 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         let mut fills: Vec<_> = batch.entries.iter().filter(|entry| entry.value.is_none()).map(begin).collect();
         match self.early(&[]).await {
             Some(early) => fills.iter().flatten().for_each(|fill| fill.depends_on(&early)),
-            None => fills.iter_mut().filter_map(Option::take).for_each(|fill| fill.decline(NotStored::Backend)),
+            None => {
+                FillContext::current().refuse();
+                fills.iter_mut().filter_map(Option::take).for_each(|fill| fill.decline(NotStored::Backend));
+            }
         }
         let context = fills.iter().flatten().next().map(|fill| fill.context().clone());
         (fills, context.unwrap_or_else(FillContext::current))
@@ -137,15 +141,15 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         for (fill, value) in fills.into_iter().zip(made) {
             let Some(fill) = fill else { continue };
             match together.carried() {
-                Some(carried) => fill.depends_on(&carried),
-                None => fill.context().refuse(),
+                Ok(carried) => fill.depends_on(&carried),
+                Err(_) => fill.context().refuse(),
             }
             match self.lifetime(value, None) {
                 Err(reason) => fill.decline(reason),
-                Ok(fresh) => {
-                    let payload = self.payload(Arc::new(value.clone()));
-                    stores.push(Box::pin(self.cache.store(fill, payload, fresh)));
-                }
+                Ok(fresh) => match self.payload(Arc::new(value.clone())) {
+                    Some(payload) => stores.push(Box::pin(self.cache.store(fill, payload, fresh))),
+                    None => fill.decline(NotStored::Incomplete),
+                },
             }
         }
         for stored in all(stores).await {

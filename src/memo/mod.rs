@@ -110,7 +110,8 @@ impl Cache {
     /// A memoized function; two functions need two names.
     ///
     /// The name is a part of the keys, so it should not change with each release: `"users::by_id"`. It is for one
-    /// version of the function and one type of value; see [`version`](Memoizer::version).
+    /// version of the function and one type of value; see [`version`](Memoizer::version). A few bytes are kept for each
+    /// name for as long as the cache lives, so names are not data: see [`instance`](Memoizer::instance).
     #[doc(alias = "memoize")]
     pub fn memoizer<T>(&self, name: impl Into<Arc<str>>) -> Memoizer<T> {
         let name = name.into();

@@ -57,7 +57,10 @@ impl<T, K> Memoizer<T, K> {
         self.delete_memoized().await
     }
 
-    /// Takes one result away; says whether it was there.
+    /// Takes one result away; says whether it was there. What other memoized functions made of it goes with it.
+    ///
+    /// No run of this process that began before stores what it made; a run of another process may, as with
+    /// [`Cache::delete`](crate::Cache::delete). What takes all results away reaches those too.
     ///
     /// # Errors
     ///
@@ -108,7 +111,7 @@ impl<T, K> Memoizer<T, K> {
 impl<T, K: Keep<T>> Memoizer<T, K> {
     /// Stores a result that is known already, in place of what is there.
     ///
-    /// A `set`: runs under way do not overwrite it, and it is stored whatever the filter says.
+    /// Runs under way do not overwrite it; one that begins while it is stored may. It is stored whatever the filter says.
     ///
     /// ```
     /// # #[cfg(feature = "memory")]
@@ -124,7 +127,8 @@ impl<T, K: Keep<T>> Memoizer<T, K> {
     /// # Errors
     ///
     /// As [`make_cache_key`](Memoizer::make_cache_key); [`ErrorKind::Other`] if the store was refused, for a purge
-    /// that came at the same time or because the backend failed.
+    /// that came at the same time or because the backend failed; [`ErrorKind::Timeout`] if the backend does not answer
+    /// within [`max_wait`](crate::CacheBuilder::max_wait).
     pub async fn prime<A: Serialize + ?Sized>(&self, args: &A, value: T) -> Result<()>
     where
         T: Send + Sync + 'static,
@@ -142,18 +146,22 @@ impl<T, K: Keep<T>> Memoizer<T, K> {
         T: Send + Sync + 'static,
     {
         let key = self.owned_key(args)?;
+        let early = self.early(own.map_or(&[], |own| &own.tags)).await;
         self.delete_memoized_for(args).await?;
         let fill = self.cache.alone(key, MissReason::Forced, 0);
-        let early = self.early(own.map_or(&[], |own| &own.tags)).await;
         fill.depends_on(early.as_deref().unwrap_or_default());
         let ttl = own.map_or(Ttl::Default, |own| own.ttl).or(self.ttl_now()).or(self.cache.ttl());
         let stored = match ttl.lifetime() {
             _ if early.is_none() => Some(Err(NotStored::Backend)),
             None => return Ok(()),
-            Some(fresh) => self.cache.store(fill, self.payload(value), fresh).await,
+            Some(fresh) => match self.payload(value) {
+                Some(payload) => self.cache.store(fill, payload, fresh).await,
+                None => Some(Err(NotStored::Incomplete)),
+            },
         };
         match stored {
-            Some(Ok(())) | None => Ok(()),
+            Some(Ok(())) => Ok(()),
+            None => Err(Error::message(ErrorKind::Timeout, "the value may be stored later")),
             Some(Err(reason)) => {
                 Err(Error::message(ErrorKind::Other, format!("the value was not stored: {}", reason.as_str())))
             }

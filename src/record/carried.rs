@@ -1,6 +1,9 @@
 //! What an entry depends on: the stamps that were read before its data was, each to be compared when it is served.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
@@ -23,8 +26,8 @@ pub(crate) enum Carried {
 pub(crate) enum Home {
     /// Beside the entry.
     Here,
-    /// In the backend of another cache.
-    There(Arc<dyn Backend>),
+    /// In the backend of another cache. Entries of two caches may name each other's, so they do not keep it.
+    There(Weak<dyn Backend>),
 }
 
 impl Carried {
@@ -32,7 +35,11 @@ impl Carried {
     pub(crate) fn holds_now(&self, here: &dyn Backend) -> Option<bool> {
         match self {
             Self::Own { stamp, was } => Some(stamp.now() == *was),
-            Self::Tag { key, was, home } => Some(is(*was, home.backend(here).get_now(key)?)),
+            Self::Tag { key, was, home: Home::Here } => Some(is(*was, here.get_now(key)?)),
+            Self::Tag { key, was, home: Home::There(there) } => match there.upgrade() {
+                Some(there) => Some(is(*was, there.get_now(key)?)),
+                None => Some(false),
+            },
         }
     }
 
@@ -40,7 +47,11 @@ impl Carried {
     pub(crate) async fn holds(&self, here: &dyn Backend) -> bool {
         match self {
             Self::Own { stamp, was } => stamp.now() == *was,
-            Self::Tag { key, was, home } => is(*was, home.backend(here).get(key).await),
+            Self::Tag { key, was, home: Home::Here } => is(*was, here.get(key).await),
+            Self::Tag { key, was, home: Home::There(there) } => match there.upgrade() {
+                Some(there) => is(*was, there.get(key).await),
+                None => false,
+            },
         }
     }
 
@@ -60,10 +71,10 @@ impl Carried {
         match self {
             Self::Tag { key, was, home } => {
                 let home = match home {
-                    Home::Here => from,
-                    Home::There(there) => there,
+                    Home::Here => Arc::downgrade(from),
+                    Home::There(there) => Weak::clone(there),
                 };
-                let home = if Arc::ptr_eq(home, here) { Home::Here } else { Home::There(Arc::clone(home)) };
+                let home = if home.ptr_eq(&Arc::downgrade(here)) { Home::Here } else { Home::There(home) };
                 Self::Tag { key: Arc::clone(key), was: *was, home }
             }
             own @ Self::Own { .. } => own.clone(),
@@ -72,17 +83,10 @@ impl Carried {
 }
 
 impl Home {
-    fn backend<'a>(&'a self, here: &'a dyn Backend) -> &'a dyn Backend {
-        match self {
-            Self::Here => here,
-            Self::There(backend) => &**backend,
-        }
-    }
-
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Here, Self::Here) => true,
-            (Self::There(one), Self::There(other)) => Arc::ptr_eq(one, other),
+            (Self::There(one), Self::There(other)) => one.ptr_eq(other),
             _ => false,
         }
     }

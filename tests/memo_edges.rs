@@ -25,6 +25,7 @@ on_both_backends! {
     a_call_that_was_begun_outside_of_a_fill_is_not_kept_by_it,
     what_was_made_of_a_recursive_call_goes_with_it,
     a_computed_value_that_asks_for_itself_is_computed,
+    a_batch_that_asks_for_what_is_being_computed_computes_it,
 }
 
 fn memory() -> Cache {
@@ -85,6 +86,16 @@ async fn a_computed_value_that_asks_for_itself_is_computed(cache: Cache, _: Manu
     assert_eq!(cache.stats().bypasses, 1);
 }
 
+async fn a_batch_that_asks_for_what_is_being_computed_computes_it(cache: Cache, _: ManualClock) {
+    let (f, g): (Memoizer<u32>, Memoizer<u32>) = (cache.memoizer("f"), cache.memoizer("g"));
+    let compute = async |missing: &[&u32]| missing.iter().map(|n| **n).collect();
+    let sum = async || Box::pin(g.call(&1, async || f.call_many(&[1, 2], compute).await.iter().sum())).await;
+    assert_eq!(f.call(&1, sum).await, 3);
+    assert_eq!(cache.stats().bypasses, 1);
+    f.delete_memoized_for(&1).await.unwrap();
+    assert_eq!(g.call(&1, async || 4).await, 4, "g(1) was made of f(1)");
+}
+
 #[memoize(cache = cache, skip(cache, f))]
 async fn apply(cache: &Cache, f: impl Fn(u32) -> u32, x: u32) -> u32 {
     f(x)
@@ -112,6 +123,37 @@ async fn functions_that_have_one_name_do_not_share_results() {
     };
     assert_eq!((one, two), (6, 10), "blocks");
     assert_eq!(cache.stats().failures, 3, "{:?}: and the observer is told", told.all());
+}
+
+#[tokio::test]
+async fn a_function_of_a_scope_is_none_of_the_cache_around_it() {
+    #[memoize(cache = cache, skip(cache), name = "@1:a/f")]
+    async fn outside(cache: &Cache, x: u32) -> u32 {
+        x + 1
+    }
+    #[memoize(cache = cache, skip(cache), name = "f")]
+    async fn inside(cache: &Cache, x: u32) -> u32 {
+        x * 2
+    }
+    let (cache, ..) = bytewise();
+    assert_eq!((outside(&cache, 5).await, inside(&cache.scoped("a"), 5).await), (6, 10));
+    assert_eq!((outside(&cache, 5).await, inside(&cache.scoped("a"), 5).await), (6, 10));
+    assert_eq!((cache.stats().hits, cache.stats().failures), (2, 0));
+}
+
+#[tokio::test]
+async fn a_batch_whose_tags_cannot_be_read_is_not_depended_on() {
+    let (cache, backend, _) = bytewise();
+    let elsewhere = memory();
+    let (inner, outer): (Memoizer<u32>, Memoizer<u32>) = (cache.memoizer("inner"), elsewhere.memoizer("outer"));
+    let first = async || {
+        backend.die(true);
+        let made = inner.call_many(&[1], async |_: &[&u32]| vec![1]).await[0];
+        backend.die(false);
+        made
+    };
+    assert_eq!(outer.call(&1, first).await, 1);
+    assert_eq!(outer.call(&1, async || 2).await, 2, "what it was made of cannot be told");
 }
 
 trait Row: Clone + Serialize + DeserializeOwned + Send + Sync + 'static {

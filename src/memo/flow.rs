@@ -101,12 +101,8 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 cache.alone(key, MissReason::Forced, 0)
             }
             State::Recursion(key) => {
-                let outer = FillContext::current();
-                self.note_results(slice::from_ref(&key), &outer).await;
-                match self.early(own.map_or(&[], |own| &own.tags)).await {
-                    Some(early) => outer.note(&early, &cache.core.backend),
-                    None => outer.refuse(),
-                }
+                let tags = own.map_or(&[][..], |own| &own.tags);
+                self.note_recursion(&[key], tags, &FillContext::current()).await;
                 return compute().await.map(Into::into);
             }
             State::Turn(turn) => match self.turns(Err(*turn), own).await {
@@ -208,6 +204,15 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 Some(tag) => outer.note(&[tag], &cache.core.backend),
                 None => outer.refuse(),
             }
+        }
+    }
+
+    /// Tells the fill around this call of results that are computed without a fill of their own.
+    pub(super) async fn note_recursion(&self, keys: &[OwnedKey], tags: &[Cow<'_, str>], outer: &FillContext) {
+        self.note_results(keys, outer).await;
+        match self.early(tags).await {
+            Some(early) => outer.note(&early, &self.cache.core.backend),
+            None => outer.refuse(),
         }
     }
 

@@ -91,19 +91,26 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     async fn look_up<A>(&self, batch: &mut Batch<'_, A, T>) {
         let shared = &*self.shared;
         let outer = FillContext::current();
-        if shared.unless.as_ref().is_some_and(|unless| unless()) {
-            batch.entries.iter_mut().for_each(|entry| entry.key = None);
-        }
+        let is_off = shared.unless.as_ref().is_some_and(|unless| unless());
         let is_forced = shared.forced_update.as_ref().is_some_and(|forced| forced());
-        let mut keys = Vec::new();
+        let (mut keys, mut recursive) = (Vec::new(), Vec::new());
         for entry in &mut batch.entries {
-            entry.key.take_if(|key| outer.is_filling(&self.cache, &key.primary));
-            match &entry.key {
-                Some(key) => keys.push(key.clone()),
-                None => drop(self.bypass(BypassReason::Unless)),
-            }
+            let reason = match &entry.key {
+                None => BypassReason::NoKey,
+                Some(_) if is_off => BypassReason::Unless,
+                Some(key) if outer.is_filling(&self.cache, &key.primary) => BypassReason::Recursion,
+                Some(key) => {
+                    keys.push(key.clone());
+                    continue;
+                }
+            };
+            self.bypass(reason);
+            recursive.extend(entry.key.take().filter(|_| reason == BypassReason::Recursion));
         }
         self.note_results(&keys, &outer).await;
+        if !recursive.is_empty() {
+            self.note_recursion(&recursive, &[], &outer).await;
+        }
         if is_forced {
             return;
         }

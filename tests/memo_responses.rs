@@ -56,9 +56,8 @@ async fn it_does_so_on_a_backend_that_keeps_bytes_and_never_answers_at_once() {
     assert_eq!(fetch(&app, "/").await, (PURGED, "3 EUR".into()));
 }
 
-#[tokio::test]
-async fn a_body_that_reads_memoized_values_while_it_is_streamed_depends_on_them() {
-    let (cache, _) = cache();
+/// The same as a stream, whose second part reads the price.
+fn streamed(cache: &Cache) -> (axum::Router, Memoizer<usize>) {
     let price: Memoizer<usize> = cache.memoizer("price");
     let (prices, runs) = (price.clone(), support::Runs::default());
     let handler = move || {
@@ -74,8 +73,13 @@ async fn a_body_that_reads_memoized_values_while_it_is_streamed_depends_on_them(
         });
         async move { Response::new(Body::new(StreamBody::new(first.chain(second)))) }
     };
-    let app = axum::Router::new().route("/", axum::routing::get(handler)).layer(layer(&cache));
+    (axum::Router::new().route("/", axum::routing::get(handler)).layer(layer(cache)), price)
+}
 
+#[tokio::test]
+async fn a_body_that_reads_memoized_values_while_it_is_streamed_depends_on_them() {
+    let (cache, _) = cache();
+    let (app, price) = streamed(&cache);
     assert_eq!(text(send(&app, get("/")).await).await, "price: 1");
     assert!(cache.close().await);
     assert_eq!(fetch(&app, "/").await, (HIT, "price: 1".into()));
@@ -126,4 +130,16 @@ async fn a_layer_around_that_of_another_cache_depends_on_what_the_inner_response
     assert_eq!(fetch(&app, "/").await, (HIT, "1 EUR".into()));
     price.delete_memoized().await.unwrap();
     assert_eq!(fetch(&app, "/").await, (PURGED, "2 EUR".into()));
+}
+
+#[tokio::test]
+async fn it_does_so_when_the_inner_response_is_a_stream() {
+    let (outer, inner) = (cache().0, cache().0);
+    let (app, price) = streamed(&inner);
+    let app = app.layer(layer(&outer));
+    assert_eq!(fetch(&app, "/").await.1, "price: 1");
+    assert!(inner.close().await && outer.close().await);
+    assert_eq!(fetch(&app, "/").await, (HIT, "price: 1".into()));
+    price.delete_memoized().await.unwrap();
+    assert_eq!(fetch(&app, "/").await, (PURGED, "price: 2".into()));
 }

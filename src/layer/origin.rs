@@ -119,11 +119,7 @@ where
             without_waiting(&core, keeping.fill.pass(why.into())).await;
             respond.with(parts, CacheBody::begun(read, rest), Some(why.into()))
         }
-        Gathered::Pending(collecting) => {
-            // What the rest will be made of a fill around this one does not learn in time.
-            FillContext::current().refuse();
-            keeping.stream(collecting, parts, announced, respond).await
-        }
+        Gathered::Pending(collecting) => keeping.stream(collecting, parts, announced, respond).await,
     }
 }
 
@@ -186,8 +182,12 @@ impl Keeping {
         let (status, headers) = (parts.status, parts.headers.clone());
         let core = Arc::clone(&self.fill.cache().core);
         let (patience, background) = (core.fill_timeout, core.background.clone());
+        let outer = FillContext::current();
         background.spawn(&runtime, None, async move {
-            let rest = match self.fill.context().clone().scope(collecting.run(&client, patience)).await {
+            let collected = self.fill.context().clone().scope(collecting.run(&client, patience)).await;
+            // Before its end is told: a fill around this one knows what it depends on when it has read all of it.
+            self.fill.hand_on(&outer);
+            let rest = match collected {
                 Collected::Whole(bytes) => {
                     without_waiting(&core, self.keep(status, &headers, &bytes)).await;
                     Rest::End

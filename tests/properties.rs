@@ -288,7 +288,8 @@ fn page(request: &Request<Body>) -> String {
     let values = |name: &str| -> Vec<_> { request.headers().get_all(name).iter().map(HeaderValue::as_bytes).collect() };
     let joined = |name: &str| (!values(name).is_empty()).then(|| values(name).join(&b", "[..]));
     let uri = request.uri();
-    let query = uri.query().map(read).filter(|read| !read.is_empty() || uri.query() == Some(""));
+    // `?` and `?&` are read alike, and neither as no query at all.
+    let query = uri.query().map(read);
     format!(
         "{} {query:?} {:?} {:?} {:?} {:?}",
         uri.path(),

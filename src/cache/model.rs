@@ -57,8 +57,12 @@ impl Backend for Map {
         self.later(|map| drop(map.insert(key.to_owned(), value)))
     }
 
-    fn add<'a>(&'a self, _: &'a str, _: Value, _: Option<Duration>) -> BackendFuture<'a, bool> {
-        unimplemented!("not used here")
+    fn add<'a>(&'a self, key: &'a str, value: Value, _: Option<Duration>) -> BackendFuture<'a, bool> {
+        self.later(|map| {
+            let is_new = !map.contains_key(key);
+            map.entry(key.to_owned()).or_insert(value);
+            is_new
+        })
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {

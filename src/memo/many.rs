@@ -88,7 +88,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         Ok(batch.into_values())
     }
 
-    async fn look_up<A>(&self, batch: &mut Batch<'_, A, T>) {
+    async fn look_up(&self, batch: &mut Batch<T>) {
         let shared = &*self.shared;
         let outer = FillContext::current();
         let is_off = shared.unless.as_ref().is_some_and(|unless| unless());
@@ -126,7 +126,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 
     /// A fill for each result that is missing, and the context that all of them are computed in.
-    async fn begin_all<A>(&self, batch: &Batch<'_, A, T>) -> (Vec<Option<Fill>>, FillContext) {
+    async fn begin_all(&self, batch: &Batch<T>) -> (Vec<Option<Fill>>, FillContext) {
         let cache = &self.cache;
         let begin = |entry: &Entry<T>| entry.key.clone().map(|key| cache.alone(key, MissReason::Absent, 0));
         let mut fills: Vec<_> = batch.entries.iter().filter(|entry| entry.value.is_none()).map(begin).collect();
@@ -168,11 +168,10 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
 }
 
 /// Each argument once, with its result as far as it is known.
-struct Batch<'a, A, T> {
+struct Batch<T> {
     entries: Vec<Entry<T>>,
     /// Which entry each argument has.
     places: Vec<usize>,
-    args: &'a [A],
 }
 
 struct Entry<T> {
@@ -183,8 +182,8 @@ struct Entry<T> {
     value: Option<T>,
 }
 
-impl<'a, A: Serialize, T: Clone> Batch<'a, A, T> {
-    fn of<K>(memoizer: &Memoizer<T, K>, args: &'a [A]) -> Self {
+impl<T: Clone> Batch<T> {
+    fn of<A: Serialize, K>(memoizer: &Memoizer<T, K>, args: &[A]) -> Self {
         let (mut entries, mut places) = (Vec::<Entry<T>>::new(), Vec::with_capacity(args.len()));
         let mut known = HashMap::new();
         for (index, arg) in args.iter().enumerate() {
@@ -198,11 +197,9 @@ impl<'a, A: Serialize, T: Clone> Batch<'a, A, T> {
             }
             places.push(place);
         }
-        Self { entries, places, args }
+        Self { entries, places }
     }
-}
 
-impl<A, T: Clone> Batch<'_, A, T> {
     fn missing(&self) -> impl Iterator<Item = usize> {
         self.entries.iter().filter(|entry| entry.value.is_none()).map(|entry| entry.index)
     }
@@ -213,7 +210,7 @@ impl<A, T: Clone> Batch<'_, A, T> {
     }
 
     fn into_values(self) -> Vec<T> {
-        debug_assert_eq!(self.args.len(), self.places.len());
+        debug_assert_eq!(self.missing().count(), 0);
         self.places.iter().filter_map(|place| self.entries[*place].value.clone()).collect()
     }
 }

@@ -11,13 +11,13 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{body::CacheBody, service::Afterwards};
+use super::{answer::Stored, body::CacheBody, service::Afterwards};
 use crate::cache::Handover;
 
 pin_project! {
     /// The future of a [`CacheService`](super::CacheService).
     ///
-    /// A hit is ready when it is made; everything else is boxed, so that it is small.
+    /// A hit is there when it is first polled; everything else is boxed, so that it is small.
     ///
     /// Cancel safe: a run of the origin that is dropped goes on in the background, on the tokio runtime that it began
     /// on, and still fills the cache. That is so for up to 1 000 of them at once, and for as long as
@@ -43,7 +43,7 @@ pin_project! {
         S: Service<Request<ReqBody>>,
         ResBody: Body,
     {
-        Ready { response: Option<Response<CacheBody<ResBody>>> },
+        Stored { answer: Option<Stored> },
         // Boxed: the future of a router is large, and every hit would carry the room for it.
         Pass { inner: Pin<Box<Oneshot<S, Request<ReqBody>>>>, afterwards: Afterwards },
         Boxed { future: Pin<Box<dyn Future<Output = Answer<ResBody, S::Error>> + Send>> },
@@ -54,8 +54,8 @@ pin_project! {
 pub(super) type Filled<S, ReqBody, ResBody> = Answer<ResBody, <S as Service<Request<ReqBody>>>::Error>;
 
 impl<S: Service<Request<ReqBody>>, ReqBody, ResBody: Body> ResponseFuture<S, ReqBody, ResBody> {
-    pub(super) fn ready(response: Response<CacheBody<ResBody>>) -> Self {
-        Self { state: State::Ready { response: Some(response) } }
+    pub(super) fn stored(answer: Stored) -> Self {
+        Self { state: State::Stored { answer: Some(answer) } }
     }
 
     pub(super) fn pass(service: S, request: Request<ReqBody>, afterwards: Afterwards) -> Self {
@@ -82,7 +82,10 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Ready { response } => Poll::Ready(Ok(response.take().expect("polled after it was ready"))),
+            StateProjection::Stored { answer } => {
+                let answer = answer.take().expect("polled after it was ready");
+                Poll::Ready(Ok(answer.respond()))
+            }
             StateProjection::Pass { inner, afterwards } => {
                 let response = ready!(inner.as_mut().poll(context))?;
                 Poll::Ready(Ok(afterwards.apply(response).map(CacheBody::inner)))

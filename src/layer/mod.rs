@@ -22,6 +22,7 @@
 //! ```
 
 mod age;
+mod answer;
 #[cfg(feature = "axum")]
 mod around;
 mod body;

@@ -4,30 +4,29 @@ use std::{
     task::{Context, Poll},
 };
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
-use http::{Extensions, HeaderName, HeaderValue, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    age,
+    answer::Stored,
     body::CacheBody,
     future::{Answer, ResponseFuture},
     key_by::Target,
-    nested::{Advice, Inside, Outer, repeat_selectors},
+    nested::{Advice, Inside, Outer},
     origin,
     question::Ask,
     rules::{Rules, Use},
-    status::{self, CacheStatus},
+    status::CacheStatus,
 };
 use crate::{
-    cache::{Cache, Found, OwnedKey, Question, Turn},
+    cache::{Cache, OwnedKey, Question, Turn},
     flight::Follower,
     key::Key,
     observe::Event,
     reason::{BypassReason, MissReason},
-    response::{Filled, HostField, StoredResponse},
+    response::{HostField, StoredResponse},
 };
 
 /// The service of a [`CacheLayer`](super::CacheLayer).
@@ -112,7 +111,7 @@ where
             Some(Ok(found)) => {
                 self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
                 self.cache.note(&found.record);
-                ResponseFuture::ready(hit(&found, &self.rules, plan.is_head, parts.extensions))
+                ResponseFuture::stored(Stored::hit(found, &self.rules, plan.is_head, parts.extensions))
             }
             Some(Err(missed)) => match plan.on_miss {
                 Some(reason) => self.bypass(Request::from_parts(parts, body), reason),
@@ -157,12 +156,12 @@ impl<S> CacheService<S> {
                 self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
                 self.cache.note(&found.record);
                 let (parts, _) = request.into_parts();
-                ResponseFuture::ready(hit(&found, &self.rules, plan.is_head, parts.extensions))
+                ResponseFuture::stored(Stored::hit(found, &self.rules, plan.is_head, parts.extensions))
             }
             Turn::Shared(record, _) => {
                 self.cache.note(&record);
                 let (parts, _) = request.into_parts();
-                ResponseFuture::ready(shared(&record.payload, &self.rules, parts.extensions))
+                ResponseFuture::stored(Stored::shared(record, &self.rules, parts.extensions))
             }
         }
     }
@@ -210,7 +209,7 @@ impl<S> CacheService<S> {
                 Ok(found) => {
                     self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
                     self.cache.note(&found.record);
-                    Ok(hit(&found, &self.rules, plan.is_head, parts.extensions))
+                    Ok(Stored::hit(found, &self.rules, plan.is_head, parts.extensions).respond())
                 }
                 Err(_) => self.bypass(Request::from_parts(parts, body), reason).await,
             };
@@ -275,54 +274,5 @@ pub(super) fn finish<B>(mut response: Response<B>, status: CacheStatus, rules: &
         status.append_to(response.headers_mut(), cache);
     }
     status.note(response.extensions_mut());
-    response
-}
-
-fn hit<B: Body>(
-    found: &Found<StoredResponse>,
-    rules: &Rules,
-    is_head: bool,
-    extensions: Extensions,
-) -> Response<CacheBody<B>> {
-    let stored = &found.record.payload;
-    let mut values = ArrayVec::new();
-    if rules.age_header {
-        values.push(Some(age::value(found.age / 1_000)));
-    }
-    if rules.hit_header.is_some() {
-        values.push(Some(HeaderValue::from_static("True")));
-    }
-    if let Some(cache) = &rules.cache_status {
-        values.push(Some(CacheStatus::Hit.field(cache, found.left)));
-    }
-    let body = if is_head { Bytes::new() } else { stored.body().clone() };
-    rebuild(stored, Filled { slots: &rules.slots, values }, body, CacheStatus::Hit, extensions)
-}
-
-fn shared<B: Body>(stored: &StoredResponse, rules: &Rules, extensions: Extensions) -> Response<CacheBody<B>> {
-    let status = CacheStatus::Shared;
-    let value = |slot: &HeaderName| {
-        let cache = rules.cache_status.as_ref().filter(|_| *slot == status::NAME)?;
-        Some(status.field(cache, None))
-    };
-    let values = rules.slots.iter().map(value).collect();
-    rebuild(stored, Filled { slots: &rules.slots, values }, stored.body().clone(), status, extensions)
-}
-
-fn rebuild<B: Body>(
-    stored: &StoredResponse,
-    filled: Filled<'_>,
-    body: Bytes,
-    status: CacheStatus,
-    extensions: Extensions,
-) -> Response<CacheBody<B>> {
-    let advice = repeat_selectors(&extensions, stored);
-    let mut response = Response::new(CacheBody::whole(body));
-    *response.status_mut() = stored.status();
-    *response.headers_mut() = stored.headers_with(filled);
-    *response.extensions_mut() = status.begin(extensions);
-    if let Some(advice) = advice {
-        response.extensions_mut().insert(advice);
-    }
     response
 }

@@ -62,14 +62,20 @@ impl Head {
         if !self.own.is_empty() {
             self.put_own(&mut headers);
         }
+        if !(self.shape.slots.is_empty() && filled.slots.is_empty()) {
+            self.fill(&mut headers, filled);
+        }
+        headers
+    }
+
+    fn fill(&self, headers: &mut HeaderMap, filled: Filled<'_>) {
         if self.shape.has_slots(filled.slots) && filled.values.iter().all(Option::is_some) {
             for (slot, value) in headers.values_mut().zip(filled.values.into_iter().flatten()) {
                 *slot = value;
             }
         } else {
-            self.fill_by_name(&mut headers, filled);
+            self.fill_by_name(headers, filled);
         }
-        headers
     }
 
     fn put_own(&self, headers: &mut HeaderMap) {

@@ -1,6 +1,6 @@
 //! How a request becomes a key. The grammar is in `key`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ptr};
 
 use http::{Extensions, Method, Request, Uri, request};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -41,13 +41,17 @@ pub(super) struct Target<'a> {
 impl<'a> Target<'a> {
     #[inline]
     pub(super) fn of(parts: &'a request::Parts) -> Self {
-        let uri = original(&parts.extensions).unwrap_or(&parts.uri);
-        // Mostly a copy of the same text.
-        let is_same = match (uri.path_and_query(), parts.uri.path_and_query()) {
-            (Some(one), Some(other)) => std::ptr::eq(one.as_str(), other.as_str()),
-            _ => false,
+        let Some(uri) = original(&parts.extensions) else {
+            return Self { uri: &parts.uri, path: parts.uri.path(), query: parts.uri.query(), is_rewritten: false };
         };
-        Self { uri, path: uri.path(), query: uri.query(), is_rewritten: !is_same && is_rewritten(parts, uri) }
+        let (path, query) = (uri.path(), uri.query());
+        // Mostly a copy of the same text.
+        let is_same = ptr::eq(path, parts.uri.path())
+            && match (query, parts.uri.query()) {
+                (Some(one), Some(other)) => ptr::eq(one, other),
+                (one, other) => one == other,
+            };
+        Self { uri, path, query, is_rewritten: !is_same && is_rewritten(parts, uri) }
     }
 
     /// A key function sees the request as the client wrote it, in a nested router too.

@@ -93,15 +93,15 @@ where
             Outer::Fills => return self.nested(Request::from_parts(parts, body)),
             Outer::Passes => return self.bypass(Request::from_parts(parts, body), BypassReason::Nested),
         }
-        let mut key = Key::default();
-        let planned = self.rules.of_request(&parts, has_body(&body));
-        let target = Target::of(&parts);
-        let scope = &self.cache.space.scope;
-        let (plan, host) = match planned.and_then(|plan| self.rules.key(scope, &parts, target, &mut key).map(|()| plan))
-        {
-            Ok(plan) => plan,
+        let (plan, host) = match self.rules.of_request(&parts, has_body(&body)) {
+            Ok(planned) => planned,
             Err(reason) => return self.bypass(Request::from_parts(parts, body), reason),
         };
+        let mut key = Key::default();
+        let target = Target::of(&parts);
+        if let Err(reason) = self.rules.key(&self.cache.space.scope, &parts, target, &mut key) {
+            return self.bypass(Request::from_parts(parts, body), reason);
+        }
         let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: target.uri, host };
         if plan.is_forced {
             let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));

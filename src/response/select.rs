@@ -72,11 +72,7 @@ impl<'a> HostField<'a> {
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let mut host = Self::Absent;
         for (name, value) in headers {
-            match name.as_str() {
-                "host" => host = host.or(value),
-                "forwarded" | "x-forwarded-host" | "x-forwarded-proto" => return Self::Proxied,
-                _ => {}
-            }
+            host = if *name == header::HOST { host.or(value) } else { host.or_proxied(name) };
         }
         host
     }
@@ -84,6 +80,15 @@ impl<'a> HostField<'a> {
     #[inline]
     pub(crate) fn or(self, value: &'a HeaderValue) -> Self {
         if matches!(self, Self::Proxied) { self } else { Self::Only(value) }
+    }
+
+    /// With a field that is not `Host`.
+    #[inline]
+    pub(crate) fn or_proxied(self, name: &HeaderName) -> Self {
+        match name.as_str() {
+            "forwarded" | "x-forwarded-host" | "x-forwarded-proto" => Self::Proxied,
+            _ => self,
+        }
     }
 }
 
@@ -106,6 +111,18 @@ impl<'a> Asked<'a> {
                 header::AUTHORIZATION | header::COOKIE => secret(self.field(name)),
                 _ => self.field(name),
             },
+        }
+    }
+
+    /// Whether this is the value of a selector.
+    #[inline]
+    fn has(&self, selector: &Selector, value: Option<&[u8]>) -> bool {
+        match (selector, self.host) {
+            // Most write it as it is kept, in lower case.
+            (Selector::Host, HostField::Only(host)) if self.uri.scheme().is_none() && value == Some(host.as_bytes()) => {
+                true
+            }
+            _ => self.value(selector).as_deref() == value,
         }
     }
 
@@ -198,7 +215,7 @@ impl Selecting {
 
     #[inline]
     pub(crate) fn matches(&self, asked: Asked<'_>) -> bool {
-        self.pairs().all(|(selector, value)| asked.value(selector).as_deref() == value.as_deref())
+        self.pairs().all(|(selector, value)| asked.has(selector, value.as_deref()))
     }
 
     pub(crate) fn selectors(&self) -> &Arc<[Selector]> {

@@ -23,47 +23,59 @@ pub(in crate::layer) struct Use {
 /// The fields of a request that decide something, found in one pass.
 #[derive(Default)]
 struct Fields<'a> {
-    upgrade: bool,
-    authorization: bool,
-    cookie: bool,
-    conditional: bool,
-    cache_control: bool,
-    body: bool,
+    /// Which of the sorts below there are.
+    seen: u8,
     hosts: usize,
     host: HostField<'a>,
 }
+
+const UPGRADE: u8 = 1;
+const AUTHORIZATION: u8 = 1 << 1;
+const COOKIE: u8 = 1 << 2;
+const CONDITIONAL: u8 = 1 << 3;
+const CACHE_CONTROL: u8 = 1 << 4;
+const BODY: u8 = 1 << 5;
 
 impl<'a> Fields<'a> {
     #[inline]
     fn of(headers: &'a HeaderMap) -> Self {
         let mut fields = Self::default();
         for (name, value) in headers {
-            match name.as_str() {
-                "upgrade" => fields.upgrade = true,
-                "authorization" => fields.authorization = true,
-                "cookie" => fields.cookie = true,
-                "range" | "if-range" | "if-match" | "if-unmodified-since" => fields.conditional = true,
-                "cache-control" => fields.cache_control = true,
-                "transfer-encoding" => fields.body = true,
-                "content-length" => fields.body |= value != "0",
-                "host" => {
+            // Names that the `http` crate knows are told apart by a number.
+            fields.seen |= match *name {
+                header::UPGRADE => UPGRADE,
+                header::AUTHORIZATION => AUTHORIZATION,
+                header::COOKIE => COOKIE,
+                header::RANGE | header::IF_RANGE | header::IF_MATCH | header::IF_UNMODIFIED_SINCE => CONDITIONAL,
+                header::CACHE_CONTROL => CACHE_CONTROL,
+                header::TRANSFER_ENCODING => BODY,
+                header::CONTENT_LENGTH if value != "0" => BODY,
+                header::HOST => {
                     fields.hosts += 1;
                     fields.host = fields.host.or(value);
+                    continue;
                 }
-                "forwarded" | "x-forwarded-host" | "x-forwarded-proto" => fields.host = HostField::Proxied,
-                _ => {}
-            }
+                _ => {
+                    fields.host = fields.host.or_proxied(name);
+                    continue;
+                }
+            };
         }
         fields
+    }
+
+    #[inline]
+    fn has(&self, sort: u8) -> bool {
+        self.seen & sort != 0
     }
 
     /// Why such a request, if nothing is stored, is not to be answered for others.
     fn on_miss(&self, is_head: bool, headers: &HeaderMap) -> Option<BypassReason> {
         if is_head {
             Some(BypassReason::Head)
-        } else if self.conditional {
+        } else if self.has(CONDITIONAL) {
             Some(BypassReason::Conditional)
-        } else if self.cache_control && policy::request_forbids_storing(headers) {
+        } else if self.has(CACHE_CONTROL) && policy::request_forbids_storing(headers) {
             Some(BypassReason::NoStore)
         } else {
             None
@@ -86,10 +98,10 @@ impl Rules {
             _ => return Err(BypassReason::Method),
         };
         let fields = Fields::of(&parts.headers);
-        if fields.upgrade {
+        if fields.has(UPGRADE) {
             return Err(BypassReason::Upgrade);
         }
-        if is_plain && (has_body || fields.body) {
+        if is_plain && (has_body || fields.has(BODY)) {
             return Err(BypassReason::UnexpectedBody);
         }
         if !is_plain {
@@ -103,7 +115,7 @@ impl Rules {
         }
         self.credentials(&fields)?;
         let is_forced = self.forced_update.as_ref().is_some_and(|forced| forced(parts))
-            || self.obey_request && fields.cache_control && policy::request_wants_refresh(&parts.headers);
+            || self.obey_request && fields.has(CACHE_CONTROL) && policy::request_wants_refresh(&parts.headers);
         let on_miss = fields.on_miss(is_head, &parts.headers);
         match on_miss {
             // Nothing stored will do, and what comes cannot be stored.
@@ -123,11 +135,11 @@ impl Rules {
     }
 
     fn credentials(&self, fields: &Fields<'_>) -> Result<(), BypassReason> {
-        if fields.authorization && !self.ignore_authorization && !self.vary_by.contains(&header::AUTHORIZATION) {
+        if fields.has(AUTHORIZATION) && !self.ignore_authorization && !self.vary_by.contains(&header::AUTHORIZATION) {
             return Err(BypassReason::Authorization);
         }
         let minds = matches!(self.cookies.0, Minded::Bypass) && !self.vary_by.contains(&header::COOKIE);
-        if fields.cookie && minds {
+        if fields.has(COOKIE) && minds {
             return Err(BypassReason::Cookie);
         }
         Ok(())

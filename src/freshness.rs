@@ -1,6 +1,8 @@
-//! May a record be used? The only place that compares a time of a record with a bound.
+//! May a record be used, and what for? The only place that compares a time of a record with a bound.
 
-use crate::record::Meta;
+use std::time::Duration;
+
+use crate::{profile::Early, record::Meta};
 
 /// A record from further in the future than this, in milliseconds, is not trusted: a clock was wrong.
 const SKEW: u64 = 60_000;
@@ -9,14 +11,26 @@ const SKEW: u64 = 60_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Serve it.
-    Fresh {
-        /// Milliseconds since the origin made it.
-        age: u64,
-        /// Milliseconds until it is stale; `None` if it never is.
-        left: Option<u64>,
-    },
+    Fresh(Times),
+    /// Serve it, and make it anew in the background.
+    Stale(Times),
+    /// Serve it, and leave the origin alone, which has failed lately.
+    Spared(Times),
+    /// Run the origin, and serve it if that fails.
+    Fallback(Times),
     /// Run the origin.
     Miss(Why),
+}
+
+/// The times of a record on one reading of the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// Milliseconds since the origin made it.
+    pub(crate) age: u64,
+    /// Milliseconds until it is stale, 0 if it is; `None` if it never will be.
+    pub(crate) left: Option<u64>,
+    /// Milliseconds since it is stale.
+    pub(crate) over: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +42,78 @@ pub(crate) enum Why {
     Skewed,
 }
 
-/// Decides on one reading of the clock. `namespace` is the stamp that the namespace has now.
+/// Decides on one reading of the clock. `namespace` is the stamp that the namespace has now; `has_failed` says whether
+/// the origin has, so lately that it is not to be asked, and is asked itself for what is stale only.
 #[inline]
-pub(crate) fn decide(now: u64, namespace: u64, meta: &Meta) -> Decision {
-    // A record that came from bytes has no stamp of this process: clearing removed it physically.
-    if meta.namespace != namespace && meta.namespace != 0 {
+pub(crate) fn decide(now: u64, namespace: u64, meta: &Meta, has_failed: impl FnOnce() -> bool) -> Decision {
+    if is_cleared(namespace, meta) {
         return Decision::Miss(Why::Cleared);
-    }
-    if now >= meta.fresh_until {
-        return Decision::Miss(Why::Expired);
     }
     if meta.created > now.saturating_add(SKEW) {
         return Decision::Miss(Why::Skewed);
     }
-    let left = (meta.fresh_until != u64::MAX).then(|| meta.fresh_until - now);
-    Decision::Fresh { age: now.saturating_sub(meta.created), left }
+    if now < meta.fresh_until {
+        return Decision::Fresh(times(now, meta));
+    }
+    stale(now, meta, has_failed)
+}
+
+/// Whether its namespace was cleared after the fill of a record began.
+#[inline]
+pub(crate) fn is_cleared(namespace: u64, meta: &Meta) -> bool {
+    // A record that came from bytes has no stamp of this process: clearing removed it physically.
+    meta.namespace != namespace && meta.namespace != 0
+}
+
+#[cold]
+fn stale(now: u64, meta: &Meta, has_failed: impl FnOnce() -> bool) -> Decision {
+    let (revalidates, rescues) = (now < meta.stale_until, now < meta.error_until);
+    match (revalidates || rescues) && has_failed() {
+        true => Decision::Spared(times(now, meta)),
+        false if revalidates => Decision::Stale(times(now, meta)),
+        false if rescues => Decision::Fallback(times(now, meta)),
+        false => Decision::Miss(Why::Expired),
+    }
+}
+
+/// Whether an entry that is fresh is to be made anew. `draw` is a number from 0 to 1, by chance.
+///
+/// By chance it is at `now + took · beta · -ln(draw) >= end`, as in `XFetch`.
+pub(crate) fn is_due(now: u64, meta: &Meta, early: Early, draw: impl FnOnce() -> f64) -> bool {
+    if meta.fresh_until == u64::MAX {
+        return false;
+    }
+    let seconds = |millis| Duration::from_millis(millis).as_secs_f64();
+    let left = seconds(meta.fresh_until.saturating_sub(now));
+    let whole = seconds(meta.fresh_until.saturating_sub(meta.created));
+    early.part.is_some_and(|part| whole - left >= whole * part)
+        || early.beta.is_some_and(|beta| seconds(meta.took.into()) * beta * -draw().ln() >= left)
+}
+
+/// When a record is of no more use for anything.
+pub(crate) fn end(meta: &Meta) -> u64 {
+    meta.fresh_until.max(meta.stale_until).max(meta.error_until)
+}
+
+/// How long a record is of use from now on: `None` is not at all, `Some(None)` for ever.
+#[expect(clippy::option_option, reason = "whether there is an end, and whether it is over, are two questions")]
+pub(crate) fn left(now: u64, meta: &Meta) -> Option<Option<Duration>> {
+    match end(meta) {
+        u64::MAX => Some(None),
+        end => end.checked_sub(now).filter(|left| *left > 0).map(|left| Some(Duration::from_millis(left))),
+    }
+}
+
+/// Whether a time is still to come.
+#[inline]
+pub(crate) fn is_ahead(now: u64, until: u64) -> bool {
+    now < until
+}
+
+#[inline]
+fn times(now: u64, meta: &Meta) -> Times {
+    let left = (meta.fresh_until != u64::MAX).then(|| meta.fresh_until.saturating_sub(now));
+    Times { age: now.saturating_sub(meta.created), left, over: now.saturating_sub(meta.fresh_until) }
 }
 
 #[cfg(test)]
@@ -63,29 +134,81 @@ mod tests {
         }
     }
 
+    fn decided(now: u64, namespace: u64, meta: &Meta) -> Decision {
+        decide(now, namespace, meta, || false)
+    }
+
+    fn at(age: u64, left: u64) -> Times {
+        Times { age, left: Some(left), over: 0 }
+    }
+
+    fn over(age: u64, over: u64) -> Times {
+        Times { age, left: Some(0), over }
+    }
+
     #[test]
     fn a_record_is_fresh_until_its_bound_and_not_at_it() {
-        assert_eq!(decide(1_999, 1, &meta(1_000, 2_000, 1)), Decision::Fresh { age: 999, left: Some(1) });
-        assert_eq!(decide(2_000, 1, &meta(1_000, 2_000, 1)), Decision::Miss(Why::Expired));
+        assert_eq!(decided(1_999, 1, &meta(1_000, 2_000, 1)), Decision::Fresh(at(999, 1)));
+        assert_eq!(decided(2_000, 1, &meta(1_000, 2_000, 1)), Decision::Miss(Why::Expired));
     }
 
     #[test]
     fn a_record_for_ever_never_expires() {
-        assert_eq!(decide(u64::MAX - 1, 1, &meta(0, u64::MAX, 1)), Decision::Fresh { age: u64::MAX - 1, left: None });
+        let times = Times { age: u64::MAX - 1, left: None, over: 0 };
+        assert_eq!(decided(u64::MAX - 1, 1, &meta(0, u64::MAX, 1)), Decision::Fresh(times));
     }
 
     #[test]
-    fn a_record_of_a_cleared_namespace_is_gone() {
-        assert_eq!(decide(1_500, 2, &meta(1_000, 2_000, 1)), Decision::Miss(Why::Cleared));
+    fn a_record_of_a_cleared_namespace_is_gone_also_as_a_fallback() {
+        assert_eq!(decided(1_500, 2, &meta(1_000, 2_000, 1)), Decision::Miss(Why::Cleared));
+        let kept = Meta { stale_until: 9_000, error_until: 9_000, ..meta(1_000, 2_000, 1) };
+        assert_eq!(decide(2_500, 2, &kept, || true), Decision::Miss(Why::Cleared));
     }
 
     #[test]
     fn a_clock_that_is_behind_by_less_than_a_minute_is_forgiven() {
         let made = 1_000_000;
-        assert_eq!(
-            decide(made - SKEW, 1, &meta(made, made * 2, 1)),
-            Decision::Fresh { age: 0, left: Some(made + SKEW) }
-        );
-        assert_eq!(decide(made - SKEW - 1, 1, &meta(made, made * 2, 1)), Decision::Miss(Why::Skewed));
+        assert_eq!(decided(made - SKEW, 1, &meta(made, made * 2, 1)), Decision::Fresh(at(0, made + SKEW)));
+        assert_eq!(decided(made - SKEW - 1, 1, &meta(made, made * 2, 1)), Decision::Miss(Why::Skewed));
+    }
+
+    #[test]
+    fn a_stale_record_is_for_revalidation_first_and_for_failures_after_that() {
+        let meta = Meta { stale_until: 3_000, error_until: 5_000, ..meta(1_000, 2_000, 1) };
+        assert_eq!(decided(2_999, 1, &meta), Decision::Stale(over(1_999, 999)));
+        assert_eq!(decided(3_000, 1, &meta), Decision::Fallback(over(2_000, 1_000)));
+        assert_eq!(decided(4_999, 1, &meta), Decision::Fallback(over(3_999, 2_999)));
+        assert_eq!(decided(5_000, 1, &meta), Decision::Miss(Why::Expired));
+    }
+
+    #[test]
+    fn an_origin_that_failed_lately_is_spared_while_there_is_something_to_serve() {
+        let meta = Meta { stale_until: 3_000, error_until: 5_000, ..meta(1_000, 2_000, 1) };
+        for now in [2_000, 4_999] {
+            assert_eq!(decide(now, 1, &meta, || true), Decision::Spared(over(now - 1_000, now - 2_000)));
+        }
+        assert_eq!(decide(5_000, 1, &meta, || true), Decision::Miss(Why::Expired));
+        assert!(matches!(decide(1_999, 1, &meta, || panic!("not asked")), Decision::Fresh(_)));
+    }
+
+    #[test]
+    fn an_entry_is_due_after_its_part_of_the_lifetime() {
+        let early = Early { part: Some(0.8), beta: None };
+        let meta = meta(1_000, 2_000, 1);
+        assert!(!is_due(1_799, &meta, early, || 0.5));
+        assert!(is_due(1_800, &meta, early, || 0.5));
+        assert!(!is_due(u64::MAX - 1, &super::tests::meta(0, u64::MAX, 1), early, || 0.5));
+    }
+
+    #[test]
+    fn early_expiration_comes_with_the_odds_of_xfetch() {
+        let meta = Meta { took: 100, ..meta(1_000, 2_000, 1) };
+        let early = Early { part: None, beta: Some(1.0) };
+        // One making-time before the end a reader refreshes with a chance of 1/e.
+        let chance = (-1.0_f64).exp();
+        assert!(is_due(1_900, &meta, early, || chance - 0.001));
+        assert!(!is_due(1_900, &meta, early, || chance + 0.001));
+        assert!(!is_due(1_000, &meta, early, || 0.001), "too far from its end");
+        assert!(is_due(1_000, &meta, early, || 0.0), "the one in infinitely many");
     }
 }

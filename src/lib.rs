@@ -94,6 +94,13 @@
 //! runtime it began on, and fills the cache. When it fails, one of those who wait takes over; after the second failure
 //! each goes alone. Nobody waits for another longer than ten seconds ([`max_wait`](CacheBuilder::max_wait)).
 //!
+//! # Stale entries
+//!
+//! A [`Profile`] says what an entry is good for after its ttl: served at once while one run in the background makes it
+//! anew (`stale_while_revalidate`), or in place of a handler that fails or is late (`stale_if_error`, `soft_timeout`). It
+//! is given to the [`CacheBuilder`], to a [`CacheLayer`] or to [`get_or_compute_owned`](Cache::get_or_compute_owned).
+//! Nothing of it is on by default.
+//!
 //! # Backends
 //!
 //! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; others implement [`Backend`].
@@ -128,6 +135,7 @@ mod layer;
 mod memo;
 mod observe;
 mod policy;
+mod profile;
 mod reason;
 mod record;
 mod response;
@@ -162,6 +170,7 @@ pub use macros::{cached, memoize};
 pub use memo::{Begun, Call, Encoded, Keep, Live, Memoizer};
 pub use observe::{CacheStats, Event, Observer};
 pub use policy::CachePolicy;
+pub use profile::Profile;
 pub use reason::{BypassReason, MissReason, NotStored};
 pub use response::StoredResponse;
 pub use ttl::Ttl;

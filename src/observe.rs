@@ -26,6 +26,21 @@ pub enum Event<'a> {
         /// The key in the backend.
         key: &'a str,
     },
+    /// A stale entry was served: while it is made anew, or because its origin failed.
+    Stale {
+        /// The key in the backend.
+        key: &'a str,
+    },
+    /// An entry is made anew in the background.
+    Refresh {
+        /// The key in the backend.
+        key: &'a str,
+    },
+    /// The origin failed or took too long, and a stale entry was there to serve.
+    OriginFailed {
+        /// The key in the backend.
+        key: &'a str,
+    },
     /// The answer of another caller's run was shared.
     Shared {
         /// The key in the backend.
@@ -119,6 +134,12 @@ impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Observer for F {
 pub struct CacheStats {
     /// Entries served.
     pub hits: u64,
+    /// Stale entries served.
+    pub stale: u64,
+    /// Runs of the origin in the background, to make an entry anew.
+    pub refreshes: u64,
+    /// Runs of the origin that failed or took too long while a stale entry was there to serve.
+    pub origin_failures: u64,
     /// Callers that got the answer of another caller's run.
     pub shared: u64,
     /// Runs of the origin for want of an entry.
@@ -138,6 +159,9 @@ pub struct CacheStats {
 pub(crate) struct Reporter {
     observer: Option<Arc<dyn Observer>>,
     hits: AtomicU64,
+    stale: AtomicU64,
+    refreshes: AtomicU64,
+    origin_failures: AtomicU64,
     shared: AtomicU64,
     misses: AtomicU64,
     bypasses: AtomicU64,
@@ -169,6 +193,9 @@ impl Reporter {
     fn counter(&self, event: &Event<'_>) -> &AtomicU64 {
         match event {
             Event::Hit { .. } => &self.hits,
+            Event::Stale { .. } => &self.stale,
+            Event::Refresh { .. } => &self.refreshes,
+            Event::OriginFailed { .. } => &self.origin_failures,
             Event::Shared { .. } => &self.shared,
             Event::Miss { .. } => &self.misses,
             Event::Bypass { .. } => &self.bypasses,
@@ -182,6 +209,9 @@ impl Reporter {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheStats {
             hits: read(&self.hits),
+            stale: read(&self.stale),
+            refreshes: read(&self.refreshes),
+            origin_failures: read(&self.origin_failures),
             shared: read(&self.shared),
             misses: read(&self.misses),
             bypasses: read(&self.bypasses),

@@ -125,6 +125,8 @@ pub enum MissReason {
     NotShared,
     /// Another caller's run took too long.
     WaitedTooLong,
+    /// The entry is made anew in the background.
+    Refresh,
 }
 
 impl MissReason {
@@ -144,12 +146,18 @@ impl MissReason {
             Self::Forced => "forced",
             Self::NotShared => "not-shared",
             Self::WaitedTooLong => "waited-too-long",
+            Self::Refresh => "refresh",
         }
     }
 
     /// Whether there was an entry that the run was to replace.
     pub(crate) fn leaves_an_entry(self) -> bool {
-        matches!(self, Self::Expired | Self::Purged | Self::Skewed | Self::IsStale | Self::Forced)
+        matches!(self, Self::Expired | Self::Purged | Self::Skewed | Self::IsStale | Self::Forced | Self::Refresh)
+    }
+
+    /// Whether there may be something stale to serve if the run fails.
+    pub(crate) fn may_fall_back(self) -> bool {
+        matches!(self, Self::Expired | Self::NotShared | Self::WaitedTooLong | Self::Refresh)
     }
 }
 
@@ -197,6 +205,10 @@ pub enum NotStored {
     NoRuntime,
     /// A purge or a `set` came after the fill began.
     Refused,
+    /// It was made of a stale answer of a cache further in.
+    Stale,
+    /// The run took longer than `hard_timeout`; what comes late is stored all the same.
+    TimedOut,
     /// It was made of more memoized values than an entry can depend on.
     TooManyDependencies,
     /// The backend failed.
@@ -223,6 +235,8 @@ impl NotStored {
             Self::Incomplete => "incomplete",
             Self::NoRuntime => "no-runtime",
             Self::Refused => "refused",
+            Self::Stale => "stale",
+            Self::TimedOut => "timed-out",
             Self::TooManyDependencies => "too-many-dependencies",
             Self::Backend => "backend",
         }

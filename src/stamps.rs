@@ -13,6 +13,11 @@ pub(crate) fn fresh() -> u64 {
     RandomState::new().hash_one(0_u8) | 1
 }
 
+/// A number from 0 to 1, by chance.
+pub(crate) fn draw() -> f64 {
+    f64::from(u32::try_from(fresh() >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
+}
+
 /// The stamp of one namespace, or of one function. Replacing it makes every entry that was stored under it, or will
 /// be, unreachable.
 #[derive(Clone, Debug)]

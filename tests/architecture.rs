@@ -20,6 +20,7 @@ const LEVELS: &[(&str, usize)] = &[
     ("sync", 0),
     ("key", 1),
     ("value", 1),
+    ("profile", 1),
     ("stamps", 1),
     ("backend", 2),
     ("codec", 3),
@@ -151,6 +152,19 @@ fn a_module_imports_only_from_lower_levels() {
                 wrong.push(format!("src/{file} ({}) imports crate::{import} ({})", level(own), level(import)));
             }
         }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_freshness_compares_a_time_of_a_record_with_a_bound() {
+    let mut wrong = Vec::new();
+    for (file, code) in sources().iter().filter(|(file, _)| file != "freshness.rs") {
+        let names_a_time =
+            |line: &&str| ["fresh_until", "stale_until", "error_until"].iter().any(|it| line.contains(it));
+        let compares =
+            |line: &&str| [" < ", " > ", " <= ", " >= ", ".min(", ".max("].iter().any(|it| line.contains(it));
+        wrong.extend(code.lines().filter(names_a_time).filter(compares).map(|line| format!("src/{file}: {line}")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

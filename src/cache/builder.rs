@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use foldhash::quality::RandomState;
+use tokio::sync::Semaphore;
 
 use super::{Background, Cache, Core, functions::Functions, markers::Markers};
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     flight::Flights,
     key::Scope,
     observe::{Observer, Reporter},
+    profile::Profile,
     stamps::Stamps,
     sync::AtomicU64,
     ttl::Ttl,
@@ -23,6 +25,9 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a run may go on that nobody waits for.
 const DEFAULT_FILL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How many entries are made anew in the background at the same time.
+const DEFAULT_REFRESHES: usize = 100;
 
 /// Settings of a [`Cache`].
 ///
@@ -42,13 +47,14 @@ const DEFAULT_FILL_TIMEOUT: Duration = Duration::from_secs(60);
 #[must_use = "call `build`"]
 pub struct CacheBuilder {
     backend: Arc<dyn Backend>,
-    ttl: Ttl,
+    profile: Profile,
     key_prefix: String,
     codec: Arc<dyn DynCodec>,
     clock: Clock,
     observer: Option<Observers>,
     wait: Duration,
     fill_timeout: Duration,
+    refreshes: usize,
 }
 
 struct Observers(Arc<dyn Observer>);
@@ -63,13 +69,14 @@ impl CacheBuilder {
     pub(super) fn new(backend: Arc<dyn Backend>) -> Self {
         Self {
             backend,
-            ttl: Ttl::For(DEFAULT_TTL),
+            profile: Profile::ttl(DEFAULT_TTL),
             key_prefix: String::new(),
             codec: Arc::new(Postcard::default()),
             clock: Clock::system(),
             observer: None,
             wait: DEFAULT_WAIT,
             fill_timeout: DEFAULT_FILL_TIMEOUT,
+            refreshes: DEFAULT_REFRESHES,
         }
     }
 
@@ -78,7 +85,23 @@ impl CacheBuilder {
     /// `Ttl::Default` changes nothing.
     #[doc(alias = "CACHE_DEFAULT_TIMEOUT")]
     pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
-        self.ttl = ttl.into().or(self.ttl);
+        self.profile.ttl = ttl.into().or(self.profile.ttl);
+        self
+    }
+
+    /// How entries are kept up of which nobody says otherwise: beside the ttl, for how long a stale one is served while
+    /// it is refreshed or if the origin fails, and so on. What the profile does not set stays as it is.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, NullBackend, Profile};
+    ///
+    /// let hour = Duration::from_secs(3600);
+    /// let cache = Cache::builder(NullBackend::default()).profile(Profile::default().stale_if_error(hour)).build();
+    /// assert_eq!(cache.ttl(), Duration::from_secs(300).into());
+    /// ```
+    pub fn profile(mut self, profile: impl Into<Profile>) -> Self {
+        self.profile = profile.into().or(self.profile);
         self
     }
 
@@ -130,20 +153,36 @@ impl CacheBuilder {
         self
     }
 
+    /// How many entries are made anew in the background at the same time. 100 by default; where there is no place, the
+    /// entry is served as it is, and a later request tries again. 0 turns refreshing in the background off.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, NullBackend};
+    ///
+    /// let cache = Cache::builder(NullBackend::default()).max_refreshes(4).build();
+    /// assert_eq!(cache.stats().refreshes, 0);
+    /// ```
+    pub fn max_refreshes(mut self, refreshes: usize) -> Self {
+        self.refreshes = refreshes;
+        self
+    }
+
     /// The cache.
     pub fn build(self) -> Cache {
         let core = Core {
             backend: self.backend,
-            ttl: self.ttl,
+            profile: self.profile,
             codec: self.codec,
             clock: self.clock,
             reporter: Reporter::new(self.observer.map(|observer| observer.0)),
             background: Background::default(),
             wait: self.wait,
             fill_timeout: self.fill_timeout,
+            refreshes: Arc::new(Semaphore::new(self.refreshes.min(Semaphore::MAX_PERMITS))),
             flights: Flights::default(),
             stores: AtomicU64::new(0),
             markers: Markers::default(),
+            failures: Markers::default(),
             stamps: Stamps::default(),
             functions: Functions::default(),
             hasher: RandomState::default(),

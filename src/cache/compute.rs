@@ -1,53 +1,15 @@
 //! Values that are computed once: a lookup, a flight and a store around a closure.
 
-use std::{convert::Infallible, future::Future, time::Duration};
+use std::{convert::Infallible, future::Future, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::runtime::Handle;
 
-use super::{Cache, Fill, FillContext, Lifetime, OwnedKey, Place, Question, Turn, turn::Patience};
-use crate::{
-    codec,
-    flight::Head,
-    observe::Event,
-    reason::{BypassReason, MissReason, NotStored},
-    record::{Encoded, Payload, Record},
-    ttl::Ttl,
+use super::{
+    Cache, FillContext, OwnedKey,
+    computed::{Computed, run},
 };
-
-/// Every caller of a key takes every value under it, but for one that it could not read.
-struct Any {
-    unfit: Option<u64>,
-}
-
-impl Question for Any {
-    type Payload = Encoded;
-
-    fn is_answered_by(&self, _: &Encoded) -> bool {
-        true
-    }
-
-    fn variant_key(&self, primary: &str, _: &Record<Encoded>) -> String {
-        primary.to_owned()
-    }
-
-    fn id(&self, _: Option<&Encoded>) -> u64 {
-        0
-    }
-
-    fn leaves(&self, _: &Head) -> Option<u64> {
-        None
-    }
-
-    fn takes(&self, record: &Record<Encoded>) -> bool {
-        self.unfit != Some(record.meta.nonce)
-    }
-}
-
-/// A value, or the task of computing it.
-enum Value<T> {
-    Found(T),
-    Missing(Fill),
-}
+use crate::{observe::Event, profile::Profile, reason::BypassReason};
 
 impl Cache {
     /// The value of a key, or what `compute` makes of it, which is then stored.
@@ -57,6 +19,10 @@ impl Cache {
     ///
     /// `compute` may borrow: it runs in its caller. If that goes away, one of the others takes over with its own.
     /// An entry that is not a `T` is replaced.
+    ///
+    /// Beside a ttl a [`Profile`] may be given. Of callers that find a stale value one computes and waits for it, and
+    /// the others are served the stale one meanwhile;
+    /// [`get_or_compute_owned`](Cache::get_or_compute_owned) lets nobody wait.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -71,13 +37,13 @@ impl Cache {
     /// assert_eq!(cache.stats().misses, 1);
     /// # });
     /// ```
-    pub async fn get_or_compute<T, F, Fut>(&self, key: &str, ttl: impl Into<Ttl>, compute: F) -> T
+    pub async fn get_or_compute<T, F, Fut>(&self, key: &str, profile: impl Into<Profile>, compute: F) -> T
     where
         T: Serialize + DeserializeOwned,
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        let computed = self.try_get_or_compute(key, ttl, async || Ok::<_, Infallible>(compute().await));
+        let computed = self.try_get_or_compute(key, profile, async || Ok::<_, Infallible>(compute().await));
         match computed.await {
             Ok(value) => value,
             Err(never) => match never {},
@@ -86,7 +52,9 @@ impl Cache {
 
     /// The value of a key, or what `compute` makes of it, which is stored if it is `Ok`.
     ///
-    /// An error goes to the caller whose `compute` it came from, and to nobody else; the others try for themselves.
+    /// An error goes to the caller whose `compute` it came from, and to nobody else; the others try for themselves. If
+    /// there is a stale value that may be served in that case, it is: see
+    /// [`stale_if_error`](Profile::stale_if_error).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -103,100 +71,127 @@ impl Cache {
     /// # Errors
     ///
     /// Only what `compute` returned.
-    pub async fn try_get_or_compute<T, E, F, Fut>(&self, key: &str, ttl: impl Into<Ttl>, compute: F) -> Result<T, E>
+    pub async fn try_get_or_compute<T, E, F, Fut>(
+        &self,
+        key: &str,
+        profile: impl Into<Profile>,
+        compute: F,
+    ) -> Result<T, E>
     where
         T: Serialize + DeserializeOwned,
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
+        let profile = profile.into().or(self.core.profile);
+        let Some(key) = self.computed_key(key) else { return compute().await };
+        match self.computed(key, &profile).await {
+            Computed::Value(value) => Ok(value),
+            Computed::Late { value, late } => match self.refill(late.key, 0, &late.found) {
+                Some(fill) => run(fill, Some(late.found.record), profile, compute).await,
+                None => Ok(value),
+            },
+            Computed::Missing(fill, fallback) => run(fill, fallback, profile, compute).await,
+        }
+    }
+
+    /// As [`get_or_compute`](Cache::get_or_compute), with a `compute` that owns what it uses: so it may run in the
+    /// background, on the tokio runtime of its caller.
+    ///
+    /// A stale value is served at once, and made anew behind the caller. A run that takes longer than `soft_timeout` is
+    /// no longer waited for if there is a stale value. A caller that goes away leaves its run behind, which goes on and
+    /// stores what it makes. Without a runtime all this is as with `get_or_compute`.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, MemoryBackend, Profile};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let minute = Duration::from_secs(60);
+    /// let hardy = Profile::ttl(minute).stale_while_revalidate(10 * minute).stale_if_error(60 * minute);
+    /// let name = String::from("ada");
+    /// let greeting = cache.get_or_compute_owned("hello", hardy, async move || format!("hello, {name}")).await;
+    /// assert_eq!(greeting, "hello, ada");
+    /// # });
+    /// ```
+    pub async fn get_or_compute_owned<T, F, Fut>(&self, key: &str, profile: impl Into<Profile>, compute: F) -> T
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        let compute = move || {
+            let computed = compute();
+            async move { Ok::<_, Infallible>(computed.await) }
+        };
+        match self.try_get_or_compute_owned(key, profile, compute).await {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`try_get_or_compute`](Cache::try_get_or_compute), with a `compute` that owns what it uses: see
+    /// [`get_or_compute_owned`](Cache::get_or_compute_owned).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend, Ttl};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let found = cache.try_get_or_compute_owned("n", Ttl::Default, async || "7".parse::<u32>()).await;
+    /// assert_eq!(found, Ok(7));
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    pub async fn try_get_or_compute_owned<T, E, F, Fut>(
+        &self,
+        key: &str,
+        profile: impl Into<Profile>,
+        compute: F,
+    ) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned + Send + 'static,
+        E: Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let profile = profile.into().or(self.core.profile);
+        let Some(key) = self.computed_key(key) else { return compute().await };
+        match self.computed(key, &profile).await {
+            Computed::Value(value) => Ok(value),
+            Computed::Late { value, late } => {
+                let Ok(runtime) = Handle::try_current() else {
+                    let Some(fill) = self.refill(late.key, 0, &late.found) else { return Ok(value) };
+                    return run(fill, Some(late.found.record), profile, compute).await;
+                };
+                let record = Arc::clone(&late.found.record);
+                let run = move |fill| async move { run(fill, Some(record), profile, compute).await.is_ok() };
+                self.refresh(&runtime, late.key, 0, &late.found, profile.backoff(), run);
+                Ok(value)
+            }
+            Computed::Missing(fill, fallback) => {
+                let (key, stale) = (fill.key.clone(), fallback.clone());
+                let run = self.handover(run(fill, fallback, profile, compute));
+                self.unless_late(run, &key, &profile, stale, |record| self.decoded(record)).await
+            }
+        }
+    }
+
+    fn computed_key(&self, key: &str) -> Option<OwnedKey> {
         let key = match self.key(key) {
             Ok(key) => OwnedKey::from(&key),
             Err(error) => {
                 self.core.reporter.failed("key", &error);
-                return compute().await;
+                return None;
             }
         };
         if FillContext::current().is_filling(self, &key.primary) {
             self.core.reporter.tell(&Event::Bypass { reason: BypassReason::Recursion });
-            return compute().await;
+            return None;
         }
-        match self.value_or_fill(key).await {
-            Value::Found(value) => Ok(value),
-            Value::Missing(fill) => {
-                let value = fill.context().clone().scope(compute()).await;
-                fill.hand_on(&FillContext::current());
-                let value = value?;
-                self.keep(fill, &value, ttl.into()).await;
-                Ok(value)
-            }
-        }
-    }
-
-    async fn value_or_fill<T: DeserializeOwned>(&self, mut key: OwnedKey) -> Value<T> {
-        let mut unfit = None;
-        loop {
-            match self.turn(key, &Any { unfit }, None).await {
-                Turn::Run(fill) => return Value::Missing(fill),
-                Turn::Hit(found, same) => match self.decoded(&found.record.payload) {
-                    Some(value) => {
-                        self.core.reporter.tell(&Event::Hit { key: &same.primary });
-                        FillContext::current().note(&found.record.meta.carried, &self.core.backend);
-                        return Value::Found(value);
-                    }
-                    // Of another type: once more, and whoever leads replaces it for all.
-                    None if unfit.is_none() => {
-                        unfit = Some(found.record.meta.nonce);
-                        key = same;
-                    }
-                    None => return Value::Missing(self.alone(same, MissReason::Unreadable, 0)),
-                },
-                Turn::Shared(record, same) => match self.decoded(&record.payload) {
-                    Some(value) => {
-                        FillContext::current().note(&record.meta.carried, &self.core.backend);
-                        return Value::Found(value);
-                    }
-                    None => return Value::Missing(self.alone(same, MissReason::NotShared, 0)),
-                },
-                // Only `begin` says so; `turn` has waited.
-                Turn::Wait(_, same) => key = same,
-            }
-        }
-    }
-
-    async fn keep<T: Serialize>(&self, fill: Fill, value: &T, ttl: Ttl) {
-        // A plain integer has no room for the text behind a digest, nor for what it depends on.
-        let is_plain = fill.key.digested.is_none() && fill.context().carried().is_ok_and(|carried| carried.is_empty());
-        let payload = match codec::to_integer(value).filter(|_| is_plain) {
-            Some(integer) => Ok(Encoded::Integer(integer)),
-            None => codec::encode(&*self.core.codec, value).map(|bytes| Encoded::Bytes(bytes.into())),
-        };
-        match (payload, ttl.or(self.core.ttl).lifetime()) {
-            (Ok(payload), Some(fresh)) => {
-                self.store(fill, payload, fresh).await;
-            }
-            (Ok(_), None) => fill.decline(NotStored::NoLifetime),
-            (Err(error), _) => {
-                self.core.reporter.failed("encode", &error);
-                fill.decline(NotStored::Incomplete);
-            }
-        }
-    }
-
-    /// Stores what a run made. A store that has been sent is seen through, also if the caller goes away meanwhile; and
-    /// the caller does not wait for a backend that hangs: `None`.
-    pub(crate) async fn store<P: Payload>(
-        &self,
-        fill: Fill,
-        payload: P,
-        fresh: Option<Duration>,
-    ) -> Option<Result<(), NotStored>> {
-        let lifetime = Lifetime { now: self.core.clock.now(), age: Duration::ZERO, fresh };
-        let storing = self.seen_through(fill.store(payload, lifetime, |_, _, _| Place::Primary));
-        Patience::new(self.core.wait).bound(storing).await
-    }
-
-    fn decoded<T: DeserializeOwned>(&self, payload: &Encoded) -> Option<T> {
-        let decoded = self.decode_payload(payload);
-        decoded.map_err(|error| self.core.reporter.failed("decode", &error)).ok()
+        Some(key)
     }
 }

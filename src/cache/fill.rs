@@ -9,8 +9,10 @@ use super::{Cache, context::FillContext, lookup::KeyText};
 use crate::{
     error::{Error, ErrorKind},
     flight::{Head, Lead, Outcome},
+    freshness,
     key::Key,
     observe::Event,
+    profile::{Profile, Windows},
     reason::{MissReason, NotStored},
     record::{Carried, Meta, Payload, Record},
     stamps,
@@ -58,7 +60,7 @@ pub(crate) struct Fill {
     context: FillContext,
 }
 
-/// When a new record may be used.
+/// When a new record may be used, and what for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lifetime {
     /// When the answer came, in UNIX milliseconds.
@@ -67,18 +69,41 @@ pub(crate) struct Lifetime {
     pub(crate) age: Duration,
     /// From now on; `None` is for ever.
     pub(crate) fresh: Option<Duration>,
+    /// After that.
+    pub(crate) windows: Windows,
 }
 
 impl Lifetime {
-    /// When it ends, in UNIX milliseconds.
-    pub(crate) fn until(&self) -> u64 {
-        deadline(self.now, self.fresh)
+    /// That of an answer that comes now, shortened by chance if the profile says so.
+    pub(crate) fn of(now: u64, fresh: Option<Duration>, windows: Windows, profile: &Profile) -> Self {
+        Self { now, age: Duration::ZERO, fresh, windows }.shortened(profile)
+    }
+
+    pub(crate) fn shortened(self, profile: &Profile) -> Self {
+        Self { fresh: self.fresh.map(|fresh| profile.shortened(fresh, stamps::draw)), ..self }
+    }
+
+    /// How long it is of use from now on; `None` is for ever.
+    fn kept(&self) -> Option<Duration> {
+        self.fresh.map(|fresh| fresh.saturating_add(self.windows.revalidate.max(self.windows.error)))
+    }
+
+    /// When it is of no more use, in UNIX milliseconds.
+    pub(crate) fn end(&self) -> u64 {
+        deadline(self.now, self.kept())
+    }
+
+    fn after(&self, window: Duration) -> u64 {
+        deadline(self.now, self.fresh.map(|fresh| fresh.saturating_add(window)))
     }
 }
 
 impl Fill {
     pub(super) fn begin(cache: &Cache, key: OwnedKey, lead: Lead, reason: MissReason) -> Self {
-        cache.core.reporter.tell(&Event::Miss { key: &key.primary, reason });
+        match reason {
+            MissReason::Refresh => cache.core.reporter.tell(&Event::Refresh { key: &key.primary }),
+            reason => cache.core.reporter.tell(&Event::Miss { key: &key.primary, reason }),
+        }
         let (began, namespace) = (cache.core.clock.now(), cache.space.stamp.now());
         let context = FillContext::of_fill(cache, &key.primary);
         Self { key, reason, lead, cache: cache.clone(), began, namespace, context }
@@ -147,11 +172,13 @@ impl Fill {
         };
         let record = Arc::new(self.record(payload, lifetime, nonce, carried));
         let value = Arc::clone(&record).into_value();
-        let stored = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.fresh).await;
+        let stored = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.kept()).await;
         let stored = stored.map_err(|error| self.not_kept(&error));
         if stored.is_ok() {
             core.stores.fetch_add(1, Ordering::Release);
-            core.markers.remove(core.marker(&self.key.primary, self.lead.id()));
+            let marker = core.marker(&self.key.primary, self.lead.id());
+            core.markers.remove(marker);
+            core.failures.remove(marker);
             core.reporter.tell(&Event::Stored { key: &self.key.primary });
         }
         self.lead.end_and_open(gate, Outcome::Shared(record.into_value()));
@@ -170,14 +197,10 @@ impl Fill {
         Ok(carried)
     }
 
-    /// Moves what is in the slot to a key of its own, for as long as it is fresh.
+    /// Moves what is in the slot to a key of its own, for as long as it is of use.
     async fn make_room<P: Payload>(&self, slot: Option<Arc<Record<P>>>, key: Option<String>, now: u64) {
         let (Some(slot), Some(key)) = (slot, key) else { return };
-        let left = match slot.meta.fresh_until {
-            u64::MAX => None,
-            until if until <= now => return,
-            until => Some(Duration::from_millis(until - now)),
-        };
+        let Some(left) = freshness::left(now, &slot.meta) else { return };
         if let Err(error) = self.cache.core.backend.set(&key, slot.into_value(), left).await {
             self.cache.core.reporter.failed("set", &error);
         }
@@ -187,7 +210,7 @@ impl Fill {
     pub(crate) fn share<P: Payload>(self, payload: P, reason: NotStored) {
         self.lead.close();
         self.report(reason);
-        let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None };
+        let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None, windows: Windows::default() };
         let record = self.context.carried().ok().map(|carried| self.record(payload, lifetime, 0, carried));
         // What a purge has overtaken is for nobody else; nor is what would have to be asked for first.
         self.lead.end(match record.filter(|record| self.cache.holds_now(record) == Some(true)) {
@@ -204,19 +227,26 @@ impl Fill {
 
     /// Shares nothing: everybody runs the origin, at once.
     pub(crate) async fn pass(self, reason: NotStored) {
-        let core = Arc::clone(&self.cache.core);
         if reason.holds_for_the_key() {
-            core.markers.set(core.marker(&self.key.primary, self.lead.id()), core.clock.now());
-            if self.reason.leaves_an_entry() {
-                self.forget().await;
-            }
+            self.cache.core.mark_uncacheable(&self.key.primary, self.lead.id());
+            self.forget().await;
         }
         self.report(reason);
         self.lead.end(Outcome::Alone);
     }
 
-    /// An answer that may no longer be stored takes the entry it was to replace with it.
-    async fn forget(&self) {
+    /// The origin failed, and there is something stale to serve: those who wait look it up, and for `backoff` nobody
+    /// asks again.
+    pub(crate) fn fall_back(self, backoff: Duration) {
+        self.cache.core.spare(&self.key.primary, self.lead.id(), backoff);
+        self.lead.end(Outcome::LookUp);
+    }
+
+    /// An answer that may no longer be stored takes the entry it was to replace with it, and what that was good for.
+    pub(crate) async fn forget(&self) {
+        if !self.reason.leaves_an_entry() {
+            return;
+        }
         let core = &self.cache.core;
         let gate = core.flights.gate(self.lead.key()).await;
         // What came after a purge is not this fill's to remove.
@@ -244,12 +274,11 @@ impl Fill {
     fn record<P: Payload>(&self, payload: P, lifetime: Lifetime, nonce: u64, carried: Vec<Carried>) -> Record<P> {
         let now = lifetime.now;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let fresh_until = lifetime.until();
         let meta = Meta {
             created: now.saturating_sub(millis(lifetime.age)),
-            fresh_until,
-            stale_until: fresh_until,
-            error_until: fresh_until,
+            fresh_until: lifetime.after(Duration::ZERO),
+            stale_until: lifetime.after(lifetime.windows.revalidate),
+            error_until: lifetime.after(lifetime.windows.error),
             nonce,
             took: u32::try_from(now.saturating_sub(self.began)).unwrap_or(u32::MAX),
             digested: self.key.digested.clone(),

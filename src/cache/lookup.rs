@@ -1,14 +1,20 @@
 //! Reading an entry: what is under a key, and whether it may be used.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{Cache, fill::OwnedKey, turn::Question};
 use crate::{
     error::{Error, ErrorKind, Result},
-    freshness::{Decision, Why, decide},
+    flight::Head,
+    freshness::{Decision, Times, Why, decide, is_cleared, is_due},
     key::Key,
+    profile::Profile,
     reason::MissReason,
     record::{Payload, Record},
+    stamps,
     value::Value,
 };
 
@@ -16,10 +22,22 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Found<P> {
     pub(crate) record: Arc<Record<P>>,
-    /// Milliseconds since the origin made it.
-    pub(crate) age: u64,
-    /// Milliseconds until it is stale; `None` if it never is.
-    pub(crate) left: Option<u64>,
+    pub(crate) times: Times,
+    pub(crate) state: State,
+    /// How many entries had been stored when the look began.
+    pub(super) stores: u64,
+}
+
+/// What an entry that may be used is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Fresh,
+    /// Fresh, and to be made anew in the background.
+    Due,
+    /// To be made anew in the background.
+    Stale,
+    /// Stale, and its origin has failed lately.
+    Spared,
 }
 
 /// Why there is none.
@@ -28,20 +46,28 @@ pub(crate) struct Missed<P> {
     pub(crate) reason: MissReason,
     /// What is in the slot of the key all the same: it says what selects.
     pub(crate) primary: Option<Arc<Record<P>>>,
+    /// What may be served if the origin fails.
+    pub(super) fallback: Option<Arc<Record<P>>>,
     /// How many entries had been stored when the look began.
     pub(super) stores: u64,
     /// When it was judged, in UNIX milliseconds.
     pub(super) now: u64,
 }
 
-impl<P> Missed<P> {
+impl<P: Payload> Missed<P> {
     fn new(reason: MissReason) -> Self {
-        Self { reason, primary: None, stores: 0, now: 0 }
+        Self { reason, primary: None, fallback: None, stores: 0, now: 0 }
     }
 
     #[cold]
-    fn purged(found: Found<P>) -> Self {
-        Self { primary: Some(found.record), ..Self::new(MissReason::Purged) }
+    fn with(reason: MissReason, record: Arc<Record<P>>) -> Self {
+        Self { primary: Some(record), ..Self::new(reason) }
+    }
+
+    #[cold]
+    fn with_fallback(record: Arc<Record<P>>, question: &impl Question<Payload = P>) -> Self {
+        let fallback = question.takes(&record).then(|| Arc::clone(&record));
+        Self { fallback, ..Self::with(MissReason::Expired, record) }
     }
 }
 
@@ -95,9 +121,14 @@ impl Cache {
             }
         };
         match looked {
-            Ok(found) if self.holds_now(&found.record)? => Some(Ok(found)),
-            Ok(found) => Some(Err(Missed { stores, now, ..Missed::purged(found) })),
-            Err(missed) => Some(Err(Missed { stores, now, ..missed })),
+            Ok(found) if self.holds_now(&found.record)? => Some(Ok(Found { stores, ..found })),
+            Ok(found) => Some(Err(Missed { stores, now, ..Missed::with(MissReason::Purged, found.record) })),
+            Err(mut missed) => {
+                if let Some(fallback) = &missed.fallback {
+                    missed.fallback = self.holds_now(fallback)?.then(|| Arc::clone(fallback));
+                }
+                Some(Err(Missed { stores, now, ..missed }))
+            }
         }
     }
 
@@ -118,9 +149,14 @@ impl Cache {
             }
         };
         match looked {
-            Ok(found) if self.holds(&found.record.meta.carried).await => Ok(found),
-            Ok(found) => Err(Missed { stores, now, ..Missed::purged(found) }),
-            Err(missed) => Err(Missed { stores, now, ..missed }),
+            Ok(found) if self.holds(&found.record.meta.carried).await => Ok(Found { stores, ..found }),
+            Ok(found) => Err(Missed { stores, now, ..Missed::with(MissReason::Purged, found.record) }),
+            Err(mut missed) => {
+                if let Some(fallback) = &missed.fallback {
+                    missed.fallback = self.holds(&fallback.meta.carried).await.then(|| Arc::clone(fallback));
+                }
+                Err(Missed { stores, now, ..missed })
+            }
         }
     }
 
@@ -148,7 +184,7 @@ impl Cache {
         let records: Vec<_> = looked.iter().flatten().map(|found| &*found.record).collect();
         let mut hold = self.hold(&records).await.into_iter();
         let keep = |looked: Looked<_>| match looked {
-            Ok(found) if hold.next() != Some(true) => Err(Missed::purged(found)),
+            Ok(found) if hold.next() != Some(true) => Err(Missed::with(MissReason::Purged, found.record)),
             looked => looked,
         };
         looked.into_iter().map(keep).collect()
@@ -166,15 +202,14 @@ impl Cache {
             Ok(record) => record,
             Err(reason) => return Step::Ended(Err(Missed::new(reason))),
         };
-        let decision = decide(now, self.space.stamp.now(), &record.meta);
-        if decision == Decision::Miss(Why::Cleared) {
+        if question.is_answered_by(&record.payload) {
+            return Step::Ended(self.judge_record(now, key, record, question));
+        }
+        if is_cleared(self.space.stamp.now(), &record.meta) {
             return Step::Ended(Err(Missed::new(MissReason::Cleared)));
         }
-        if !question.is_answered_by(&record.payload) {
-            let variant = question.variant_key(key.primary(), &record);
-            return Step::Variant(record, variant);
-        }
-        Step::Ended(use_it(decision, record, question))
+        let variant = question.variant_key(key.primary(), &record);
+        Step::Variant(record, variant)
     }
 
     fn judge_variant<Q: Question>(
@@ -186,14 +221,40 @@ impl Cache {
         primary: Arc<Record<Q::Payload>>,
     ) -> Looked<Q::Payload> {
         let looked = match self.read(key, value) {
-            Ok(record) if question.is_answered_by(&record.payload) => {
-                let decision = decide(now, self.space.stamp.now(), &record.meta);
-                use_it(decision, record, question)
-            }
+            Ok(record) if question.is_answered_by(&record.payload) => self.judge_record(now, key, record, question),
             Ok(_) | Err(MissReason::Absent) => Err(Missed::new(MissReason::Variant)),
             Err(reason) => Err(Missed::new(reason)),
         };
         looked.map_err(|missed| Missed { primary: Some(primary), ..missed })
+    }
+
+    /// What an entry is good for, on one reading of the clock.
+    #[inline]
+    fn judge_record<Q: Question>(
+        &self,
+        now: u64,
+        key: &impl KeyText,
+        record: Arc<Record<Q::Payload>>,
+        question: &Q,
+    ) -> Looked<Q::Payload> {
+        let has_failed = || question.rescues() || self.is_spared(now, key.primary(), question, &record);
+        let (times, mut state) = match decide(now, self.space.stamp.now(), &record.meta, has_failed) {
+            Decision::Fresh(times) => (times, State::Fresh),
+            Decision::Stale(times) => (times, State::Stale),
+            Decision::Spared(times) => (times, State::Spared),
+            Decision::Miss(Why::Cleared) => return Err(Missed::new(MissReason::Cleared)),
+            Decision::Fallback(_) => return Err(Missed::with_fallback(record, question)),
+            Decision::Miss(Why::Expired) => return Err(Missed::with(MissReason::Expired, record)),
+            Decision::Miss(Why::Skewed) => return Err(Missed::with(MissReason::Skewed, record)),
+        };
+        if !question.takes(&record) {
+            return Err(Missed::with(MissReason::IsStale, record));
+        }
+        let early = question.early();
+        if state == State::Fresh && !early.is_off() && is_due(now, &record.meta, early, stamps::draw) {
+            state = State::Due;
+        }
+        Ok(Found { record, times, state, stores: 0 })
     }
 
     /// The record of a value, if it belongs to this key.
@@ -219,16 +280,60 @@ impl Cache {
         self.core.reporter.failed(operation, error);
         reason
     }
+
+    /// Whether the origin of a record has failed, so lately that it is not to be asked again.
+    #[cold]
+    fn is_spared<Q: Question>(&self, now: u64, primary: &str, question: &Q, record: &Record<Q::Payload>) -> bool {
+        self.core.failures.is_set(self.core.marker(primary, question.id(Some(&record.payload))), now)
+    }
+
+    /// What is there to serve though it is stale, since the origin has failed; it is then left alone for `backoff`.
+    pub(crate) async fn rescue<Q: Question>(
+        &self,
+        key: &OwnedKey,
+        question: &Q,
+        backoff: Duration,
+    ) -> Option<Found<Q::Payload>> {
+        let found = self.look(key, &Rescue(question)).await.ok()?;
+        if found.state == State::Spared {
+            let id = question.id(Some(&found.record.payload));
+            self.core.spare(&key.primary, id, backoff);
+        }
+        Some(found)
+    }
 }
 
-#[inline]
-fn use_it<Q: Question>(decision: Decision, record: Arc<Record<Q::Payload>>, question: &Q) -> Looked<Q::Payload> {
-    let reason = match decision {
-        Decision::Fresh { age, left } if question.takes(&record) => return Ok(Found { record, age, left }),
-        Decision::Fresh { .. } => MissReason::IsStale,
-        Decision::Miss(Why::Expired) => MissReason::Expired,
-        Decision::Miss(Why::Cleared) => MissReason::Cleared,
-        Decision::Miss(Why::Skewed) => MissReason::Skewed,
-    };
-    Err(Missed { primary: Some(record), ..Missed::new(reason) })
+/// The same question, of a caller whose origin has failed.
+struct Rescue<'a, Q>(&'a Q);
+
+impl<Q: Question> Question for Rescue<'_, Q> {
+    type Payload = Q::Payload;
+
+    fn is_answered_by(&self, payload: &Q::Payload) -> bool {
+        self.0.is_answered_by(payload)
+    }
+
+    fn variant_key(&self, primary: &str, record: &Record<Q::Payload>) -> String {
+        self.0.variant_key(primary, record)
+    }
+
+    fn id(&self, known: Option<&Q::Payload>) -> u64 {
+        self.0.id(known)
+    }
+
+    fn leaves(&self, head: &Head) -> Option<u64> {
+        self.0.leaves(head)
+    }
+
+    fn takes(&self, record: &Record<Q::Payload>) -> bool {
+        self.0.takes(record)
+    }
+
+    fn profile(&self) -> &Profile {
+        self.0.profile()
+    }
+
+    fn rescues(&self) -> bool {
+        true
+    }
 }

@@ -3,6 +3,7 @@
 mod background;
 mod builder;
 mod compute;
+mod computed;
 mod context;
 mod entry;
 mod fill;
@@ -11,6 +12,7 @@ mod lookup;
 mod markers;
 #[cfg(all(test, model))]
 mod model;
+mod refresh;
 mod store;
 mod tags;
 mod turn;
@@ -23,12 +25,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 
 pub(crate) use self::{
     background::{Background, Handover},
     fill::{Fill, Lifetime, OwnedKey, Place},
-    lookup::Found,
+    lookup::{Found, State},
     tags::Kind,
     turn::{Question, Turn},
 };
@@ -42,11 +44,15 @@ use crate::{
     error::{Error, ErrorKind, Result},
     flight::Flights,
     key::{Key, MAX_TEXT, Scope},
-    observe::{CacheStats, Reporter},
+    observe::{CacheStats, Event, Reporter},
+    profile::Profile,
     stamps::{Stamp, Stamps},
     sync::AtomicU64,
     ttl::Ttl,
 };
+
+/// How long callers of a key do not wait for each other after an answer that could not be shared.
+const UNCACHEABLE: Duration = Duration::from_secs(60);
 
 /// How long [`Cache::close`] waits.
 const CLOSE_WAIT: Duration = Duration::from_secs(30);
@@ -86,16 +92,22 @@ pub struct Cache {
 pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) clock: Clock,
-    pub(crate) ttl: Ttl,
+    /// What holds for entries of which nobody says otherwise.
+    pub(crate) profile: Profile,
     pub(crate) codec: Arc<dyn DynCodec>,
     pub(crate) reporter: Reporter,
     pub(crate) background: Background,
     pub(crate) wait: Duration,
     pub(crate) fill_timeout: Duration,
+    /// Places for those that are made anew in the background.
+    refreshes: Arc<Semaphore>,
     flights: Flights,
     /// How many entries were ever stored by fills.
     stores: AtomicU64,
+    /// Keys that are not worth waiting for, since their answer could not be shared.
     markers: Markers,
+    /// Keys with something stale to serve whose origin has failed.
+    failures: Markers,
     stamps: Stamps,
     functions: Functions,
     hasher: foldhash::quality::RandomState,
@@ -118,6 +130,21 @@ impl Core {
 
     fn marker(&self, primary: &str, id: u64) -> u64 {
         self.hasher.hash_one((primary, id))
+    }
+
+    /// Those who come next do not wait for each other.
+    fn mark_uncacheable(&self, primary: &str, id: u64) {
+        self.markers.set(self.marker(primary, id), self.clock.now(), UNCACHEABLE);
+    }
+
+    /// The origin failed or was too slow, and is not asked again for a while.
+    fn spare(&self, primary: &str, id: u64, backoff: Duration) {
+        let (marker, now) = (self.marker(primary, id), self.clock.now());
+        // Who finds out at the same time is told of the same failure.
+        if !self.failures.is_set(marker, now) {
+            self.failures.set(marker, now, backoff);
+            self.reporter.tell(&Event::OriginFailed { key: primary });
+        }
     }
 }
 
@@ -171,7 +198,7 @@ impl Cache {
 
     /// The lifetime of entries for which nobody says another.
     pub fn ttl(&self) -> Ttl {
-        self.core.ttl
+        self.core.profile.ttl
     }
 
     /// How often what happened, over all scopes.
@@ -231,7 +258,7 @@ impl fmt::Debug for Cache {
         f.debug_struct("Cache")
             .field("backend", &self.core.backend)
             .field("prefix", &self.space.scope.prefix())
-            .field("ttl", &self.core.ttl)
+            .field("ttl", &self.ttl())
             .field("stats", &self.core.reporter)
             .finish_non_exhaustive()
     }

@@ -48,7 +48,7 @@ impl Cache {
     /// tokio runtime that it began on, so that no later purge is overtaken by it.
     pub async fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T, ttl: impl Into<Ttl>) -> Result<()> {
         let key = self.key(key)?;
-        let lifetime = ttl.into().or(self.core.ttl).lifetime();
+        let lifetime = ttl.into().or(self.ttl()).lifetime();
         let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
         let primary = Arc::from(key.backend.as_str());
         let gate = self.purge(&primary).await;
@@ -106,7 +106,7 @@ impl Cache {
     pub async fn add<T: Serialize + ?Sized>(&self, key: &str, value: &T, ttl: impl Into<Ttl>) -> Result<bool> {
         let key = self.key(key)?;
         let primary: Arc<str> = Arc::from(key.backend.as_str());
-        let lifetime = ttl.into().or(self.core.ttl).lifetime();
+        let lifetime = ttl.into().or(self.ttl()).lifetime();
         let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
         let gate = self.core.flights.gate(&primary).await;
         let there = self.core.backend.get(&primary).await?;
@@ -140,7 +140,7 @@ impl Cache {
         entries: impl IntoIterator<Item = (impl AsRef<str>, T)>,
         ttl: impl Into<Ttl>,
     ) -> Result<()> {
-        let ttl = ttl.into().or(self.core.ttl);
+        let ttl = ttl.into().or(self.ttl());
         let entries: Vec<_> = entries.into_iter().collect();
         let keys = self.keys(entries.iter().map(|(key, _)| key))?;
         let Some(lifetime) = ttl.lifetime() else {

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     flight::{Follower, Head, Lead, News, Outcome, Role},
     observe::Event,
+    profile::{Early, Profile},
     reason::MissReason,
     record::{Payload, Record},
 };
@@ -37,8 +38,22 @@ pub(crate) trait Question: Sync {
     fn id(&self, known: Option<&Self::Payload>) -> u64;
     /// As [`id`](Question::id), if what is known of a flight's answer says that it is not for this caller.
     fn leaves(&self, head: &Head) -> Option<u64>;
-    /// Whether the caller takes an entry that is fresh.
+    /// Whether the caller takes an entry that may be used.
     fn takes(&self, record: &Record<Self::Payload>) -> bool;
+    /// How entries are kept up.
+    fn profile(&self) -> &Profile;
+
+    /// Which fresh entries are to be made anew.
+    #[inline]
+    fn early(&self) -> Early {
+        Early::default()
+    }
+
+    /// Whether the origin has failed, so that anything will do that is of use at all.
+    #[inline]
+    fn rescues(&self) -> bool {
+        false
+    }
 }
 
 /// What a caller does next.
@@ -47,8 +62,8 @@ pub(crate) enum Turn<P> {
     Hit(Found<P>, OwnedKey),
     /// Use the answer of somebody else's run, which may not even be stored.
     Shared(Arc<Record<P>>, OwnedKey),
-    /// Run the origin.
-    Run(Fill),
+    /// Run the origin; and serve this, which is stale, if it fails.
+    Run(Fill, Option<Arc<Record<P>>>),
     /// Wait: only [`Cache::begin`] says so, which does not.
     Wait(Follower, OwnedKey),
 }
@@ -81,7 +96,7 @@ impl Cache {
         missed: &Missed<Q::Payload>,
     ) -> Turn<Q::Payload> {
         match self.join(&key, question, missed, None) {
-            Joined::Alone(id) => Turn::Run(self.alone(key, missed.reason, id)),
+            Joined::Alone(id) => Turn::Run(self.alone(key, missed.reason, id), missed.fallback.clone()),
             Joined::Waits(follower) => Turn::Wait(follower, key),
             Joined::Leads(lead) => {
                 if self.has_stored_since(missed) {
@@ -90,7 +105,7 @@ impl Cache {
                         return Turn::Hit(found, key);
                     }
                 }
-                Turn::Run(Fill::begin(self, key, lead, missed.reason))
+                Turn::Run(Fill::begin(self, key, lead, missed.reason), missed.fallback.clone())
             }
         }
     }
@@ -115,7 +130,7 @@ impl Cache {
         question: &Q,
         mut waiting: Option<Follower>,
     ) -> Turn<Q::Payload> {
-        let mut patience = Patience::new(self.core.wait);
+        let mut patience = Patience::new(self.core.wait, question.profile().soft_timeout);
         // Where to wait, once the answer of a flight turned out to be for others.
         let mut moved = None;
         loop {
@@ -128,18 +143,21 @@ impl Cache {
                     };
                     match self.join(&key, question, &missed, moved) {
                         Joined::Waits(follower) => follower,
-                        Joined::Alone(id) => return Turn::Run(self.alone(key, missed.reason, id)),
-                        Joined::Leads(lead) => return self.lead(key, question, lead, &missed).await,
+                        Joined::Alone(id) => {
+                            return Turn::Run(self.alone(key, missed.reason, id), missed.fallback);
+                        }
+                        Joined::Leads(lead) => return self.lead(key, question, lead, missed).await,
                     }
                 }
             };
             match self.wait(&key, follower, question, &mut patience).await {
+                Waited::Stale(found) => return Turn::Hit(found, key),
                 Waited::Shared(record) => {
                     self.core.reporter.tell(&Event::Shared { key: &key.primary });
                     return Turn::Shared(record, key);
                 }
-                Waited::Lead(lead) => return Turn::Run(Fill::begin(self, key, lead, MissReason::NotShared)),
-                Waited::Alone(reason, id) => return Turn::Run(self.alone(key, reason, id)),
+                Waited::Lead(lead) => return Turn::Run(Fill::begin(self, key, lead, MissReason::NotShared), None),
+                Waited::Alone(reason, id) => return Turn::Run(self.alone(key, reason, id), None),
                 Waited::LookUp(id) => moved = id.or(moved),
             }
         }
@@ -150,15 +168,15 @@ impl Cache {
         key: OwnedKey,
         question: &Q,
         lead: Lead,
-        missed: &Missed<Q::Payload>,
+        missed: Missed<Q::Payload>,
     ) -> Turn<Q::Payload> {
-        if self.has_stored_since(missed) {
+        if self.has_stored_since(&missed) {
             if let Ok(found) = self.look(&key, question).await {
                 lead.end(Outcome::LookUp);
                 return Turn::Hit(found, key);
             }
         }
-        Turn::Run(Fill::begin(self, key, lead, missed.reason))
+        Turn::Run(Fill::begin(self, key, lead, missed.reason), missed.fallback)
     }
 
     async fn wait<Q: Question>(
@@ -172,9 +190,15 @@ impl Cache {
         let mut is_streaming = false;
         loop {
             let Some(news) = patience.bound(follower.news()).await else {
+                if let Some(found) = self.rescue(key, question, question.profile().backoff()).await {
+                    return Waited::Stale(found);
+                }
+                if patience.goes_on() {
+                    continue;
+                }
                 // A body that does not come to its end is not worth waiting for, for those who come next either.
                 if is_streaming {
-                    self.core.markers.set(self.core.marker(&key.primary, id), self.core.clock.now());
+                    self.core.mark_uncacheable(&key.primary, id);
                 }
                 return Waited::Alone(MissReason::WaitedTooLong, id);
             };
@@ -212,6 +236,8 @@ enum Joined {
 }
 
 enum Waited<P> {
+    /// It took too long, and there is something stale.
+    Stale(Found<P>),
     Shared(Arc<Record<P>>),
     Lead(Lead),
     Alone(MissReason, u64),
@@ -219,19 +245,30 @@ enum Waited<P> {
 }
 
 /// What is left of the time that a caller waits for others, over all its rounds.
-pub(super) struct Patience(Option<time::Instant>);
+pub(super) struct Patience {
+    until: Option<time::Instant>,
+    /// When it is over for those who have something stale.
+    soft: Option<time::Instant>,
+}
 
 impl Patience {
-    pub(super) fn new(wait: Duration) -> Self {
+    pub(super) fn new(wait: Duration, soft: Option<Duration>) -> Self {
         // Without a runtime nobody counts the time.
-        Self(Handle::try_current().ok().and_then(|_| time::Instant::now().checked_add(wait)))
+        let now = Handle::try_current().ok().map(|_| time::Instant::now());
+        let after = |wait: Duration| now?.checked_add(wait);
+        Self { until: after(wait), soft: soft.and_then(after) }
     }
 
     fn shorten(&mut self, wait: Option<Duration>) {
-        if let (Some(until), Some(sooner)) = (&mut self.0, wait.and_then(|wait| time::Instant::now().checked_add(wait)))
-        {
+        let sooner = wait.and_then(|wait| time::Instant::now().checked_add(wait));
+        if let (Some(until), Some(sooner)) = (&mut self.until, sooner) {
             *until = (*until).min(sooner);
         }
+    }
+
+    /// Whether it was over for those only who have something stale; the others wait on.
+    fn goes_on(&mut self) -> bool {
+        self.soft.take().is_some_and(|soft| self.until.is_none_or(|until| soft < until))
     }
 
     pub(super) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
@@ -240,7 +277,7 @@ impl Patience {
         if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
             return Some(output);
         }
-        match self.0 {
+        match self.soft.into_iter().chain(self.until).min() {
             Some(until) => time::timeout_at(until, future).await.ok(),
             None => Some(future.await),
         }

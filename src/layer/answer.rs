@@ -15,7 +15,8 @@ use super::{
     status::{self, CacheStatus},
 };
 use crate::{
-    cache::Found,
+    cache::{Found, State},
+    freshness::Times,
     record::Record,
     response::{Filled, StoredResponse},
 };
@@ -30,19 +31,14 @@ pub(super) struct Stored {
 }
 
 enum By {
-    /// In milliseconds, as in [`Found`].
-    Hit {
-        age: u64,
-        left: Option<u64>,
-        is_head: bool,
-    },
+    Hit { times: Times, state: State, is_head: bool },
     Sharing,
 }
 
 impl Stored {
     pub(super) fn hit(found: Found<StoredResponse>, rules: &Arc<Rules>, is_head: bool, extensions: Extensions) -> Self {
-        let Found { record, age, left } = found;
-        Self { record, rules: Arc::clone(rules), extensions, by: By::Hit { age, left, is_head } }
+        let Found { record, times, state, .. } = found;
+        Self { record, rules: Arc::clone(rules), extensions, by: By::Hit { times, state, is_head } }
     }
 
     pub(super) fn shared(record: Arc<Record<StoredResponse>>, rules: &Arc<Rules>, extensions: Extensions) -> Self {
@@ -57,7 +53,8 @@ impl Stored {
         parts.status = stored.status();
         parts.headers = stored.headers_with(self.filled());
         parts.extensions = self.status().begin(self.extensions);
-        if let Some(advice) = advice {
+        if let Some(mut advice) = advice {
+            advice.is_stale = matches!(self.by, By::Hit { state: State::Stale | State::Spared, .. });
             parts.extensions.insert(advice);
         }
         let body = if matches!(self.by, By::Hit { is_head: true, .. }) { Bytes::new() } else { stored.body().clone() };
@@ -66,7 +63,9 @@ impl Stored {
 
     fn status(&self) -> CacheStatus {
         match self.by {
-            By::Hit { .. } => CacheStatus::Hit,
+            By::Hit { state: State::Fresh | State::Due, .. } => CacheStatus::Hit,
+            By::Hit { state: State::Stale, .. } => CacheStatus::Stale,
+            By::Hit { state: State::Spared, .. } => CacheStatus::StaleOnError,
             By::Sharing => CacheStatus::Shared,
         }
     }
@@ -80,15 +79,15 @@ impl Stored {
             return Filled { slots: &rules.slots, values };
         }
         match self.by {
-            By::Hit { age, left, .. } => {
+            By::Hit { times, .. } => {
                 if rules.age_header {
-                    values.push(Some(age::value(age / 1_000)));
+                    values.push(Some(age::value(times.age / 1_000)));
                 }
                 if rules.hit_header.is_some() {
                     values.push(Some(HeaderValue::from_static("True")));
                 }
                 if let Some(cache) = &rules.cache_status {
-                    values.push(Some(CacheStatus::Hit.field(cache, left)));
+                    values.push(Some(self.status().field(cache, Some(times))));
                 }
             }
             By::Sharing => {

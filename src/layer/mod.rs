@@ -32,12 +32,14 @@ mod date;
 mod future;
 mod key_by;
 mod key_by_body;
+mod late;
 mod nested;
 mod options;
 mod origin;
 mod pipe;
 mod question;
 mod rules;
+mod serve;
 mod service;
 mod status;
 

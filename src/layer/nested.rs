@@ -33,6 +33,15 @@ pub(super) enum Outer {
 }
 
 impl Inside {
+    /// What is to be known of a request when its own extensions are gone.
+    pub(super) fn copy(from: &Extensions) -> Extensions {
+        let mut extensions = Extensions::new();
+        if let Some(inside) = from.get::<Self>() {
+            extensions.insert(inside.clone());
+        }
+        extensions
+    }
+
     /// A layer of this cache fills an entry with the response.
     pub(super) fn fill(extensions: &mut Extensions, cache: &Cache) {
         // Deeper than that, a layer further in would have to wait for itself: it waits, bounded, and goes alone.
@@ -80,6 +89,8 @@ pub(super) struct Advice {
     pub(super) ttl: Ttl,
     pub(super) selectors: Vec<Selector>,
     pub(super) no_store: bool,
+    /// An answer that is stale already is fresh nowhere else.
+    pub(super) is_stale: bool,
 }
 
 impl Advice {
@@ -87,7 +98,7 @@ impl Advice {
     pub(super) fn add(rules: &Rules, allows: bool, parts: &mut response::Parts) {
         let is_filtered = rules.response_filter.as_ref().is_some_and(|filter| !filter(parts));
         let advice = parts.extensions.get_or_insert_default::<Self>();
-        advice.ttl = advice.ttl.or(rules.ttl);
+        advice.ttl = advice.ttl.or(rules.own.ttl);
         // A key of its own may tell requests apart that the outer layer does not.
         advice.no_store |= is_filtered || !allows || rules.has_own_key();
         for selector in &*rules.selectors {

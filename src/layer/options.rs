@@ -10,7 +10,7 @@ use super::{
     catalogue::{Cookies, HitHeader, KeyPrefix, Query},
     rules::Rules,
 };
-use crate::{cache::Cache, key::HashMethod, response::StoredResponse, ttl::Ttl};
+use crate::{cache::Cache, key::HashMethod, profile::Profile, response::StoredResponse, ttl::Ttl};
 
 impl CacheLayer {
     /// A layer with the defaults, over a cache.
@@ -18,7 +18,7 @@ impl CacheLayer {
     /// Layers over one cache share its entries: two routers with the same paths need two scopes,
     /// [`cache.scoped("admin")`](Cache::scoped).
     pub fn new(cache: &Cache) -> Self {
-        Self { cache: cache.clone(), rules: Arc::default() }
+        Self { cache: cache.clone(), rules: Arc::default() }.with(|_| {})
     }
 
     /// How long responses stay fresh that do not say themselves (`timeout` in Flask-Caching). Unset, that is what
@@ -28,7 +28,53 @@ impl CacheLayer {
     /// [`CachePolicy`](crate::CachePolicy).
     #[doc(alias = "timeout")]
     pub fn ttl(self, ttl: impl Into<Ttl>) -> Self {
-        self.with(|rules| rules.ttl = ttl.into())
+        self.with(|rules| rules.own.ttl = ttl.into())
+    }
+
+    /// How entries are kept up: beside the ttl, for how long a stale one is served, time-outs and so on. What the
+    /// profile does not set stays as it is, or is as the cache says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, CacheLayer, NullBackend, Profile};
+    ///
+    /// let hour = Duration::from_secs(3600);
+    /// let cache = Cache::builder(NullBackend::default()).profile(Profile::default().stale_if_error(hour)).build();
+    /// let layer = CacheLayer::new(&cache).profile(Profile::ttl(hour).soft_timeout(Duration::from_millis(200)));
+    /// # let _ = layer;
+    /// ```
+    pub fn profile(self, profile: impl Into<Profile>) -> Self {
+        let profile = profile.into();
+        self.with(|rules| rules.own = profile.or(rules.own))
+    }
+
+    /// For how long after its ttl a response is served at once, while one run in the background makes it anew
+    /// (RFC 5861 §3). Not at all by default.
+    ///
+    /// The request that finds it stale is the one that is sent on: not into the task-locals of its caller, and without
+    /// a client. See [`Profile::stale_while_revalidate`].
+    pub fn stale_while_revalidate(self, window: Duration) -> Self {
+        self.profile(Profile::default().stale_while_revalidate(window))
+    }
+
+    /// For how long after its ttl a response is served if the inner service fails (RFC 5861 §4): with an error or a
+    /// status of 5xx. Not at all by default. See [`Profile::stale_if_error`].
+    pub fn stale_if_error(self, window: Duration) -> Self {
+        self.profile(Profile::default().stale_if_error(window))
+    }
+
+    /// How long answers of status 404, 405 and 410 are kept, whatever the filter says of them. By default they are not
+    /// kept. They are never served stale.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default())).negative_ttl(Duration::from_secs(5));
+    /// # let _ = layer;
+    /// ```
+    pub fn negative_ttl(self, ttl: impl Into<Ttl>) -> Self {
+        self.with(|rules| rules.negative = Some(ttl.into()))
     }
 
     /// What keys begin with: a text with or without `%s` for the path, or a function. `view/%s` by default.
@@ -233,7 +279,7 @@ impl CacheLayer {
         change(rules);
         // A layer that is made of another one has its own to say.
         rules.hinted = Arc::default();
-        rules.settle();
+        rules.settle(&self.cache.core.profile);
         self
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Uri, header, request, response};
+use http::{HeaderMap, Request, Response, StatusCode, header, request, response};
 use http_body::Body;
 use tokio::runtime::Handle;
 use tower_service::Service;
@@ -17,19 +17,20 @@ use super::{
     collect::{Collected, Collecting, Gathered, Limits, Unfit},
     date,
     future::{Answer, Oneshot},
-    key_by::Target,
+    late::Kept,
     nested::Inside,
     pipe,
     question::place,
-    rules::{Rules, Verdict},
+    rules::{Rules, Verdict, is_negative},
     service::finish,
     status::CacheStatus,
 };
 use crate::{
     cache::{Core, Fill, FillContext, Lifetime},
     flight::Head,
+    policy::Terms,
     reason::{MissReason, NotStored},
-    response::{Asked, Selecting, StoredResponse},
+    response::{Selecting, StoredResponse},
 };
 
 /// Runs the inner service for a fill.
@@ -45,7 +46,7 @@ where
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: Send,
 {
-    let asked = Kept { headers: parts.headers.clone(), uri: Target::of(&parts).uri.clone() };
+    let asked = Kept::of(&parts);
     if !parts.headers.is_empty() {
         // The whole answer is wanted, whatever this client has already.
         parts.headers.remove(header::IF_NONE_MATCH);
@@ -56,20 +57,17 @@ where
     let response = fill.context().clone().scope(Oneshot::new(inner, Request::from_parts(parts, body))).await;
     // A fill around this one depends on what the response was made of.
     fill.hand_on(&FillContext::current());
-    let response = response?;
-    Ok(answer(&rules, fill, asked, response).await)
-}
-
-/// What of the request is still needed when the response comes.
-struct Kept {
-    headers: HeaderMap,
-    uri: Uri,
-}
-
-impl Kept {
-    fn asked(&self) -> Asked<'_> {
-        Asked::of(&self.headers, &self.uri)
+    let has_failed = response.as_ref().map_or(true, |response| response.status().is_server_error());
+    if has_failed && fill.reason.may_fall_back() {
+        // In the background there is nobody to be served.
+        let is_watched = fill.reason != MissReason::Refresh;
+        let stale = if is_watched { asked.rescue(fill.cache(), &rules, &fill.key).await } else { None };
+        if !is_watched || stale.is_some() {
+            fill.fall_back(rules.profile.backoff());
+            return stale.map_or_else(|| Ok(response?.map(CacheBody::inner)), |stale| Ok(stale.respond()));
+        }
     }
+    Ok(answer(&rules, fill, asked, response?).await)
 }
 
 /// A run of the origin whose answer is to be kept, at least for those who wait.
@@ -93,14 +91,15 @@ where
     let respond = Respond { rules: Arc::clone(rules), reason: fill.reason };
     let core = &fill.cache().core;
     let now = core.clock.now();
-    let (selecting, lifetime, announced) = match rules.of_response(&parts, asked.asked(), core.ttl, now) {
+    let (selecting, lifetime, announced) = match rules.of_response(&parts, asked.asked(), core.profile.ttl, now) {
         Verdict::Pass(reason) => {
             let core = Arc::clone(core);
             without_waiting(&core, fill.pass(reason)).await;
             return respond.with(parts, CacheBody::inner(body), Some(reason));
         }
         Verdict::Collect { keep, selecting, announced } => {
-            (selecting, keep.map(|(fresh, age)| Lifetime { now, age, fresh }), announced)
+            let lifetime = |Terms { fresh, age, windows }| Lifetime { now, age, fresh, windows };
+            (selecting, keep.map(|terms| lifetime(terms).shortened(&rules.profile)), announced)
         }
     };
     let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, received: now, lifetime };
@@ -143,12 +142,16 @@ impl Keeping {
         async move {
             match lifetime {
                 Err(reason) => {
+                    // There is nothing here any more: what is stale has no right to be served.
+                    if is_negative(status) {
+                        fill.forget().await;
+                    }
                     fill.share(response, reason);
                     Ok(())
                 }
                 Ok(lifetime) => {
                     let place = |primary: &str, slot: Option<&_>, response: &mut StoredResponse| {
-                        place(rules.hash, asked.asked(), lifetime.until(), primary, slot, response)
+                        place(rules.hash, asked.asked(), lifetime.end(), primary, slot, response)
                     };
                     fill.store(response, lifetime, place).await
                 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use http::{Uri, request};
 
-use super::rules::Rules;
+use super::{key_by::Target, rules::Rules};
 use crate::{
     cache::{Cache, Place, Question},
     flight::Head,
+    freshness,
     key::HashMethod,
+    profile::{Early, Profile},
     record::Record,
     response::{Asked, HostField, Selecting, Selector, StoredResponse},
 };
@@ -21,6 +23,13 @@ pub(super) struct Ask<'a> {
     /// As the client wrote it.
     pub(super) target: &'a Uri,
     pub(super) host: HostField<'a>,
+}
+
+impl<'a> Ask<'a> {
+    pub(super) fn of(cache: &'a Cache, rules: &'a Rules, parts: &'a request::Parts) -> Self {
+        let host = HostField::of(&parts.headers);
+        Self { cache, rules, parts, target: Target::of(parts).uri, host }
+    }
 }
 
 impl Ask<'_> {
@@ -62,6 +71,15 @@ impl Question for Ask<'_> {
     fn takes(&self, record: &Record<StoredResponse>) -> bool {
         !self.rules.is_stale.as_ref().is_some_and(|is_stale| is_stale(self.parts, &record.payload))
     }
+
+    fn profile(&self) -> &Profile {
+        &self.rules.profile
+    }
+
+    #[inline]
+    fn early(&self) -> Early {
+        self.rules.early
+    }
 }
 
 /// The key of a variant. It hangs on the nonce of the primary record: with that it is unreachable for ever.
@@ -73,7 +91,7 @@ fn hanging(primary: &str, record: &Record<StoredResponse>, digest: &str) -> Stri
     format!("{primary}#variant={:x}:{digest}", record.meta.nonce)
 }
 
-/// Where a new response goes, beside what is in the slot of its key. `until` is the end of its lifetime.
+/// Where a new response goes, beside what is in the slot of its key. `end` is when it is of no more use.
 ///
 /// What selects is the union of what ever selected: a response without `Vary` does not make the others forget theirs.
 /// When the union grows, the slot gets a new nonce, and what hung on the old one is not reached again. Otherwise the
@@ -81,7 +99,7 @@ fn hanging(primary: &str, record: &Record<StoredResponse>, digest: &str) -> Stri
 pub(super) fn place(
     hash: HashMethod,
     asked: Asked<'_>,
-    until: u64,
+    end: u64,
     primary: &str,
     slot: Option<&Record<StoredResponse>>,
     response: &mut StoredResponse,
@@ -106,7 +124,7 @@ pub(super) fn place(
         Place::Primary
     } else if stored.matches(asked) {
         Place::Refresh { nonce, old: None }
-    } else if until >= slot.meta.fresh_until {
+    } else if !freshness::is_ahead(end, freshness::end(&slot.meta)) {
         Place::Refresh { nonce, old: Some(hanging(primary, slot, &stored.own_digest(hash))) }
     } else {
         Place::Variant { key: variant_key(hash, asked, primary, slot) }

@@ -21,12 +21,12 @@ use super::{
     status::CacheStatus,
 };
 use crate::{
-    cache::{Cache, OwnedKey, Question, Turn},
+    cache::{Cache, OwnedKey, Question, State, Turn},
     flight::Follower,
     key::Key,
     observe::Event,
     reason::{BypassReason, MissReason},
-    response::{HostField, StoredResponse},
+    response::StoredResponse,
 };
 
 /// The service of a [`CacheLayer`](super::CacheLayer).
@@ -40,8 +40,8 @@ use crate::{
 pub struct CacheService<S> {
     /// Locked on misses and bypasses only, to be cloned; a lock makes any service `Sync`.
     inner: Arc<Mutex<S>>,
-    cache: Cache,
-    rules: Arc<Rules>,
+    pub(super) cache: Cache,
+    pub(super) rules: Arc<Rules>,
 }
 
 impl<S> CacheService<S> {
@@ -49,7 +49,7 @@ impl<S> CacheService<S> {
         Self { inner: Arc::new(Mutex::new(inner)), cache, rules }
     }
 
-    fn inner(&self) -> S
+    pub(super) fn inner(&self) -> S
     where
         S: Clone,
     {
@@ -105,22 +105,31 @@ where
         let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: target.uri, host };
         if plan.is_forced {
             let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));
-            return self.take(Turn::Run(fill), plan, Request::from_parts(parts, body));
+            return self.in_time(&fill.key.clone(), plan, Request::from_parts(parts, body), |request| {
+                self.take(Turn::Run(fill, None), plan, request)
+            });
         }
         match self.cache.look_now(&key, &ask) {
-            Some(Ok(found)) => {
+            Some(Ok(found)) if found.state == State::Fresh => {
                 self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
                 self.cache.note(&found.record);
                 ResponseFuture::stored(Stored::hit(found, &self.rules, plan.is_head, parts.extensions))
             }
+            Some(Ok(found)) => self.serve(found, &OwnedKey::from(&key), plan, Request::from_parts(parts, body)),
             Some(Err(missed)) => match plan.on_miss {
                 Some(reason) => self.bypass(Request::from_parts(parts, body), reason),
                 None => {
-                    let turn = self.cache.begin(OwnedKey::from(&key), &ask, &missed);
-                    self.take(turn, plan, Request::from_parts(parts, body))
+                    let key = OwnedKey::from(&key);
+                    let turn = self.cache.begin(key.clone(), &ask, &missed);
+                    self.in_time(&key, plan, Request::from_parts(parts, body), |request| self.take(turn, plan, request))
                 }
             },
-            None => self.wait(OwnedKey::from(&key), None, plan, Request::from_parts(parts, body)),
+            None => {
+                let key = OwnedKey::from(&key);
+                self.in_time(&key.clone(), plan, Request::from_parts(parts, body), |request| {
+                    self.wait(key, None, plan, request)
+                })
+            }
         }
     }
 }
@@ -131,7 +140,7 @@ fn has_body(body: &impl Body) -> bool {
 
 impl<S> CacheService<S> {
     /// Does what the cache says, in the way that costs least.
-    fn take<ReqBody, ResBody>(
+    pub(super) fn take<ReqBody, ResBody>(
         &self,
         turn: Turn<StoredResponse>,
         plan: Use,
@@ -146,18 +155,13 @@ impl<S> CacheService<S> {
         ResBody::Error: Send,
     {
         match turn {
-            Turn::Run(fill) => {
+            Turn::Run(fill, _) => {
                 let (parts, body) = request.into_parts();
                 let run = origin::run(Arc::clone(&self.rules), fill, self.inner(), parts, body);
                 ResponseFuture::fill(self.cache.handover(run))
             }
             Turn::Wait(follower, key) => self.wait(key, Some(follower), plan, request),
-            Turn::Hit(found, key) => {
-                self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
-                self.cache.note(&found.record);
-                let (parts, _) = request.into_parts();
-                ResponseFuture::stored(Stored::hit(found, &self.rules, plan.is_head, parts.extensions))
-            }
+            Turn::Hit(found, key) => self.serve(found, &key, plan, request),
             Turn::Shared(record, _) => {
                 self.cache.note(&record);
                 let (parts, _) = request.into_parts();
@@ -202,15 +206,10 @@ impl<S> CacheService<S> {
         ResBody::Error: Send,
     {
         let (parts, body) = request.into_parts();
-        let host = HostField::of(&parts.headers);
-        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: Target::of(&parts).uri, host };
+        let ask = Ask::of(&self.cache, &self.rules, &parts);
         if let Some(reason) = plan.on_miss {
             return match self.cache.look(&key, &ask).await {
-                Ok(found) => {
-                    self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
-                    self.cache.note(&found.record);
-                    Ok(Stored::hit(found, &self.rules, plan.is_head, parts.extensions).respond())
-                }
+                Ok(found) => self.serve(found, &key, plan, Request::from_parts(parts, body)).await,
                 Err(_) => self.bypass(Request::from_parts(parts, body), reason).await,
             };
         }

@@ -1,7 +1,10 @@
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response};
 
-use crate::reason::{BypassReason, MissReason, NotStored};
+use crate::{
+    freshness::Times,
+    reason::{BypassReason, MissReason, NotStored},
+};
 
 pub(super) static NAME: HeaderName = HeaderName::from_static("cache-status");
 
@@ -40,6 +43,10 @@ pub(super) static NAME: HeaderName = HeaderName::from_static("cache-status");
 pub enum CacheStatus {
     /// Answered from the cache.
     Hit,
+    /// Answered with a stale entry, which is made anew in the background.
+    Stale,
+    /// Answered with a stale entry, since the origin failed, or has failed so lately that it was not asked.
+    StaleOnError,
     /// Answered by a run of the origin that another request had begun.
     Shared,
     /// The origin ran.
@@ -85,12 +92,14 @@ impl CacheStatus {
         let _ = headers.try_append(&NAME, self.field(cache, None));
     }
 
-    /// The member of `Cache-Status` that says this (RFC 9211). `left` is in milliseconds.
-    pub(super) fn field(self, cache: &str, left: Option<u64>) -> HeaderValue {
+    /// The member of `Cache-Status` that says this (RFC 9211).
+    pub(super) fn field(self, cache: &str, times: Option<Times>) -> HeaderValue {
         let mut seconds = itoa::Buffer::new();
-        let pieces = match (self, left) {
-            (Self::Hit, Some(left)) => ["; hit", "; ttl=", seconds.format(left / 1_000)],
-            (Self::Hit, None) => ["; hit", "", ""],
+        let pieces = match (self, times) {
+            (Self::Hit, Some(Times { left: Some(left), .. })) => ["; hit", "; ttl=", seconds.format(left / 1_000)],
+            (Self::Hit | Self::Stale, None | Some(Times { left: None, .. })) => ["; hit", "", ""],
+            (Self::Stale, Some(Times { over, .. })) => ["; hit", "; ttl=-", seconds.format(over.div_ceil(1_000))],
+            (Self::StaleOnError, _) => ["; hit", "; detail=", "stale-if-error"],
             (Self::Shared, _) => ["; fwd=miss", "; collapsed", ""],
             (Self::Miss { reason, not_stored: None }, _) => [forwarded(reason), "; stored", ""],
             (Self::Miss { reason, not_stored: Some(why) }, _) => [forwarded(reason), "; detail=", why.as_str()],
@@ -110,7 +119,7 @@ impl CacheStatus {
 fn forwarded(reason: MissReason) -> &'static str {
     match reason {
         MissReason::Variant => "; fwd=vary-miss",
-        MissReason::Expired | MissReason::IsStale => "; fwd=stale",
+        MissReason::Expired | MissReason::IsStale | MissReason::Refresh => "; fwd=stale",
         MissReason::Forced => "; fwd=request",
         MissReason::Absent | MissReason::Cleared => "; fwd=uri-miss",
         _ => "; fwd=miss",

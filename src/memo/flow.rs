@@ -11,10 +11,11 @@ use super::{
     question::Ask,
 };
 use crate::{
-    cache::{Fill, FillContext, Kind, OwnedKey, Turn},
+    cache::{Fill, FillContext, Kind, Lifetime, OwnedKey, Turn},
     flight::Follower,
     key::Key,
     observe::Event,
+    profile::{Profile, Windows},
     reason::{BypassReason, MissReason, NotStored},
     record::{Carried, Record},
     ttl::Ttl,
@@ -138,7 +139,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 Err(turn) => turn,
             };
             match turn {
-                Turn::Run(fill) => return Err(fill),
+                Turn::Run(fill, _) => return Err(fill),
                 Turn::Wait(follower, same) => (next, waiting) = (Ok(same), Some(follower)),
                 Turn::Hit(found, same) => match self.value(&found.record, own) {
                     Some(value) => {
@@ -184,7 +185,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                     fill.decline(NotStored::Incomplete);
                     return Ok(value);
                 };
-                let stored = self.cache.store(fill, payload, fresh).await;
+                let stored = self.cache.store(fill, payload, self.until(fresh)).await;
                 if let Some(Err(NotStored::Refused)) = stored {
                     outer.refuse();
                 }
@@ -232,6 +233,10 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         Some(early)
     }
 
+    pub(super) fn until(&self, fresh: Option<Duration>) -> Lifetime {
+        Lifetime::of(self.cache.core.clock.now(), fresh, Windows::default(), &Profile::default())
+    }
+
     /// How long a value is kept; `None` is for ever.
     pub(super) fn lifetime(&self, value: &T, own: Option<&Settings<'_, T>>) -> Result<Option<Duration>, NotStored> {
         let shared = &*self.shared;
@@ -267,7 +272,12 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 
     pub(super) fn ask<'a>(&'a self, own: Option<&'a Settings<'_, T>>, unfit: Option<u64>) -> Ask<'a, T> {
-        Ask { of_all: self.shared.is_stale.as_deref(), of_call: own.and_then(|own| own.is_stale.as_deref()), unfit }
+        Ask {
+            profile: Profile::default(),
+            of_all: self.shared.is_stale.as_deref(),
+            of_call: own.and_then(|own| own.is_stale.as_deref()),
+            unfit,
+        }
     }
 
     /// The value in a record, if this call takes it.

@@ -154,7 +154,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             match self.lifetime(value, None) {
                 Err(reason) => fill.decline(reason),
                 Ok(fresh) => match self.payload(Arc::new(value.clone())) {
-                    Some(payload) => stores.push(Box::pin(self.cache.store(fill, payload, fresh))),
+                    Some(payload) => stores.push(Box::pin(self.cache.store(fill, payload, self.until(fresh)))),
                     None => fill.decline(NotStored::Incomplete),
                 },
             }

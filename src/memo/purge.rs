@@ -155,7 +155,7 @@ impl<T, K: Keep<T>> Memoizer<T, K> {
             _ if early.is_none() => Some(Err(NotStored::Backend)),
             None => return Ok(()),
             Some(fresh) => match self.payload(value) {
-                Some(payload) => self.cache.store(fill, payload, fresh).await,
+                Some(payload) => self.cache.store(fill, payload, self.until(fresh)).await,
                 None => Some(Err(NotStored::Incomplete)),
             },
         };

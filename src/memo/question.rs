@@ -1,11 +1,12 @@
 use super::keep::Memo;
-use crate::{cache::Question, flight::Head, record::Record};
+use crate::{cache::Question, flight::Head, profile::Profile, record::Record};
 
 /// Every caller of a key takes every value under it, but for those that it finds stale, or could not read.
 pub(super) struct Ask<'a, T> {
     pub(super) of_all: Option<&'a (dyn Fn(&T) -> bool + Send + Sync)>,
     pub(super) of_call: Option<&'a (dyn Fn(&T) -> bool + Send + Sync + 'a)>,
     pub(super) unfit: Option<u64>,
+    pub(super) profile: Profile,
 }
 
 impl<T> Ask<'_, T> {
@@ -32,6 +33,10 @@ impl<T: Send + Sync + 'static> Question for Ask<'_, T> {
 
     fn leaves(&self, _: &Head) -> Option<u64> {
         None
+    }
+
+    fn profile(&self) -> &Profile {
+        &self.profile
     }
 
     #[inline]

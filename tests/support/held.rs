@@ -37,6 +37,11 @@ impl Run {
         let _ = self.answer.send(Err(Broken));
     }
 
+    /// Fails with a status.
+    pub fn fail_softly(self) {
+        self.answer(http::StatusCode::BAD_GATEWAY);
+    }
+
     /// Makes the origin panic.
     pub fn panic(self) {
         drop(self.answer);

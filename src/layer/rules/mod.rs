@@ -14,12 +14,16 @@ use http::{HeaderName, Method, header};
 use super::catalogue::{Cookies, KeyPrefix, Minded, Prefix, Query};
 use crate::{
     key::HashMethod,
+    profile::{Early, Profile},
     reason::BypassReason,
     response::{Selector, StoredResponse},
     ttl::Ttl,
 };
 
-pub(super) use self::{request::Use, response::Verdict};
+pub(super) use self::{
+    request::Use,
+    response::{Verdict, is_negative},
+};
 
 pub(super) type RequestTest = Arc<dyn Fn(&http::request::Parts) -> bool + Send + Sync>;
 pub(super) type StaleTest = Arc<dyn Fn(&http::request::Parts, &StoredResponse) -> bool + Send + Sync>;
@@ -29,7 +33,13 @@ pub(super) type KeyFn = Arc<dyn Fn(&http::request::Parts) -> Option<String> + Se
 /// The settings of a layer; never changed once requests come.
 #[derive(Clone)]
 pub(super) struct Rules {
-    pub(super) ttl: Ttl,
+    /// As it was set.
+    pub(super) own: Profile,
+    /// With what the cache says; follows from the one above.
+    pub(super) profile: Profile,
+    pub(super) early: Early,
+    /// Of answers that say that there is nothing.
+    pub(super) negative: Option<Ttl>,
     pub(super) key_prefix: KeyPrefix,
     pub(super) make_cache_key: Option<KeyFn>,
     pub(super) query: Query,
@@ -65,7 +75,10 @@ pub(super) struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         let mut rules = Self {
-            ttl: Ttl::Default,
+            own: Profile::default(),
+            profile: Profile::default(),
+            early: Early::default(),
+            negative: None,
             key_prefix: KeyPrefix::default(),
             make_cache_key: None,
             query: Query::all(),
@@ -93,14 +106,16 @@ impl Default for Rules {
             body_wait: Duration::from_secs(1),
             hinted: Arc::default(),
         };
-        rules.settle();
+        rules.settle(&Profile::default());
         rules
     }
 }
 
 impl Rules {
     /// Works out what follows from the settings.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn settle(&mut self, cache: &Profile) {
+        self.profile = self.own.or(*cache);
+        self.early = self.profile.early();
         let age = self.age_header.then_some(header::AGE);
         let status = self.cache_status.is_some().then(|| HeaderName::from_static("cache-status"));
         self.slots = age.into_iter().chain(self.hit_header.clone()).chain(status).collect();
@@ -135,7 +150,7 @@ impl Rules {
 impl fmt::Debug for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rules")
-            .field("ttl", &self.ttl)
+            .field("profile", &self.own)
             .field("key_prefix", &self.key_prefix)
             .field("query", &self.query)
             .field("methods", &self.methods)

@@ -1,13 +1,12 @@
 //! Whether a response may be kept. Decided before its body is read.
 
-use std::time::Duration;
-
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 
 use super::Rules;
 use crate::{
     layer::{catalogue::Minded, nested::Advice},
-    policy::{self, CachePolicy, Configured, Said},
+    policy::{self, CachePolicy, Configured, Said, Terms},
+    profile::Windows,
     reason::NotStored,
     response::{Asked, Selecting, Selector, varied},
     ttl::Ttl,
@@ -21,9 +20,8 @@ const MAX_FIELDS: usize = 1_000;
 pub(in crate::layer) enum Verdict {
     /// Collect its body.
     Collect {
-        /// How long it may be kept from now on, and how old it is already; or why it is only for those who have
-        /// waited already.
-        keep: Result<(Option<Duration>, Duration), NotStored>,
+        /// How it may be kept; or why it is only for those who have waited already.
+        keep: Result<Terms, NotStored>,
         selecting: Selecting,
         /// What `Content-Length` says.
         announced: Option<u64>,
@@ -87,17 +85,28 @@ impl Rules {
         if advice.is_some_and(|advice| advice.no_store) {
             return Err(NotStored::Filtered);
         }
+        if advice.is_some_and(|advice| advice.is_stale) {
+            return Err(NotStored::Stale);
+        }
         let selecting = match (varies, advice) {
             (false, None) => Selecting::of(&self.selectors, asked)?,
             _ => self.selecting(&parts.headers, advice, asked)?,
         };
         let policy = parts.extensions.get::<CachePolicy>();
-        let layer = advice.map_or(self.ttl, |advice| advice.ttl.or(self.ttl));
-        let lifetime = policy::lifetime(Configured { cache, layer }, policy, &said, now)?;
+        let layer = advice.map_or(self.own.ttl, |advice| advice.ttl.or(self.own.ttl));
+        let names_a_lifetime = policy.is_some_and(CachePolicy::names_a_lifetime);
+        let negative = self.negative.filter(|_| is_negative(status) && !names_a_lifetime);
+        let configured = Configured { cache, layer: negative.unwrap_or(layer), profile: &self.profile };
+        let mut terms = policy::lifetime(configured, policy, &said, now)?;
+        // An error is never served in place of another one, nor while it is asked whether it is over.
+        if status.is_client_error() || status.is_server_error() {
+            terms.windows = Windows::default();
+        }
         let keep = match &self.response_filter {
+            _ if negative.is_some() => Ok(terms),
             Some(filter) if !filter(parts) => return Err(NotStored::Filtered),
-            Some(_) => Ok(lifetime),
-            None if is_kept_by_default(status) || policy.is_some_and(CachePolicy::names_a_lifetime) => Ok(lifetime),
+            Some(_) => Ok(terms),
+            None if is_kept_by_default(status) || names_a_lifetime => Ok(terms),
             None if is_of_the_resource(status) => Err(NotStored::Status),
             None => return Err(NotStored::Status),
         };
@@ -145,6 +154,11 @@ impl Rules {
 
 fn is_kept_by_default(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 301 | 308)
+}
+
+/// Errors that say that there is nothing here.
+pub(in crate::layer) fn is_negative(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 404 | 405 | 410)
 }
 
 /// Errors that say something of the resource or of the server, and nothing of the client (as 401 or 429 do).

@@ -1,13 +1,15 @@
 //! What a response says about how it may be kept: its [`CachePolicy`], `Cache-Control`, `Expires`, `Age`.
 
-use std::time::{Duration, UNIX_EPOCH};
+mod said;
 
-use http::{HeaderMap, HeaderValue, header};
+use std::time::Duration;
 
-use crate::{fields::members, reason::NotStored, ttl::Ttl};
-
-/// The largest number of seconds that is told apart (RFC 9111 §1.2.2).
-const MAX_SECONDS: u64 = 1 << 31;
+pub(crate) use self::said::{Said, request_forbids_storing, request_wants_refresh};
+use crate::{
+    profile::{Profile, Windows},
+    reason::NotStored,
+    ttl::Ttl,
+};
 
 /// What a handler says about caching its own response (`CachedResponse` in Flask-Caching).
 ///
@@ -41,6 +43,8 @@ const MAX_SECONDS: u64 = 1 << 31;
 #[doc(alias = "CachedResponse")]
 pub struct CachePolicy {
     ttl: Ttl,
+    stale_while_revalidate: Option<Duration>,
+    stale_if_error: Option<Duration>,
 }
 
 impl CachePolicy {
@@ -48,7 +52,36 @@ impl CachePolicy {
     ///
     /// `Ttl::Default` says nothing.
     pub fn ttl(ttl: impl Into<Ttl>) -> Self {
-        Self { ttl: ttl.into() }
+        Self { ttl: ttl.into(), ..Self::default() }
+    }
+
+    /// For how long after its ttl the response is served while it is made anew in the background.
+    ///
+    /// It goes before `Cache-Control: must-revalidate`, and before what the layer says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::{CachePolicy, Ttl};
+    ///
+    /// let policy = CachePolicy::ttl(Ttl::Default).stale_while_revalidate(Duration::from_secs(30));
+    /// assert_ne!(policy, CachePolicy::default());
+    /// ```
+    pub fn stale_while_revalidate(self, window: Duration) -> Self {
+        Self { stale_while_revalidate: Some(window), ..self }
+    }
+
+    /// For how long after its ttl the response is served if the handler fails; as
+    /// [`stale_while_revalidate`](CachePolicy::stale_while_revalidate) otherwise.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::CachePolicy;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// assert_ne!(CachePolicy::ttl(minute).stale_if_error(minute), CachePolicy::ttl(minute));
+    /// ```
+    pub fn stale_if_error(self, window: Duration) -> Self {
+        Self { stale_if_error: Some(window), ..self }
     }
 
     /// The response may not be kept, and not be shared with others who wait for it.
@@ -62,23 +95,36 @@ impl CachePolicy {
     }
 }
 
-/// The lifetimes that meet at one response, from the widest to the most specific.
+/// What meets at one response, from the widest to the most specific.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Configured {
+pub(crate) struct Configured<'a> {
     pub(crate) cache: Ttl,
+    /// Of the innermost layer that has one.
     pub(crate) layer: Ttl,
+    /// Of the layer and the cache together.
+    pub(crate) profile: &'a Profile,
 }
 
-/// How long a response may be kept from now on (`None` is for ever), and how old it is already.
+/// How a response may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// From now on; `None` is for ever.
+    pub(crate) fresh: Option<Duration>,
+    /// How old it is already.
+    pub(crate) age: Duration,
+    pub(crate) windows: Windows,
+}
+
+/// How long a response may be kept, and what it is good for after that.
 ///
 /// The policy of the handler, then `s-maxage`, then the smaller of the layer's lifetime and `max-age` or `Expires`,
 /// then the cache's default. `no-store` and `private` restrict whatever else is said.
 pub(crate) fn lifetime(
-    configured: Configured,
+    configured: Configured<'_>,
     policy: Option<&CachePolicy>,
     said: &Said<'_>,
     now: u64,
-) -> Result<(Option<Duration>, Duration), NotStored> {
+) -> Result<Terms, NotStored> {
     let own = policy.map_or(Ttl::Default, |policy| policy.ttl);
     if let Some(reason) = said.forbids(own) {
         return Err(reason);
@@ -92,144 +138,51 @@ pub(crate) fn lifetime(
         (own, _) => own,
     };
     let fresh = ttl.or(configured.cache).lifetime().ok_or(NotStored::NoLifetime)?;
-    Ok((fresh, Duration::from_secs(said.age.unwrap_or(0))))
+    let windows = windows(policy, said, configured.profile);
+    Ok(Terms { fresh, age: Duration::from_secs(said.age.unwrap_or(0)), windows })
 }
 
-/// What the header fields say, one after the other. An unqualified and a qualified `private` or `no-cache` are taken
-/// alike.
-#[derive(Debug, Default)]
-pub(crate) struct Said<'a> {
-    no_store: bool,
-    private_only: bool,
-    no_cache: bool,
-    /// `s-maxage`, in seconds.
-    shared: Option<u64>,
-    max_age: Option<u64>,
-    expires: Option<&'a HeaderValue>,
-    date: Option<&'a HeaderValue>,
-    age: Option<u64>,
-}
-
-impl<'a> Said<'a> {
-    pub(crate) fn cache_control(&mut self, line: &HeaderValue) {
-        for (name, argument) in members(line.as_bytes()).map(split_directive) {
-            let is = |directive: &str| name.eq_ignore_ascii_case(directive.as_bytes());
-            if is("no-store") {
-                self.no_store = true;
-            } else if is("private") {
-                self.private_only = true;
-            } else if is("no-cache") {
-                self.no_cache = true;
-            } else if is("max-age") {
-                self.max_age = Some(restrictive(self.max_age, argument));
-            } else if is("s-maxage") {
-                self.shared = Some(restrictive(self.shared, argument));
-            }
-        }
+/// The policy of the handler, then what the response says (RFC 5861), then the layer, then the cache. Between the
+/// first two stands what forbids stale answers (RFC 9111 §4.2.4); `s-maxage` does so where nothing is said of them.
+fn windows(policy: Option<&CachePolicy>, said: &Said<'_>, profile: &Profile) -> Windows {
+    let window = |own: Option<Duration>, response: Option<u64>, configured: Duration| match (own, response) {
+        (Some(own), _) => own,
+        _ if said.must_revalidate => Duration::ZERO,
+        (None, Some(seconds)) => Duration::from_secs(seconds),
+        (None, None) if said.shared.is_some() => Duration::ZERO,
+        (None, None) => configured,
+    };
+    let configured = profile.windows();
+    let own = |of: fn(&CachePolicy) -> Option<Duration>| policy.and_then(of);
+    Windows {
+        revalidate: window(own(|policy| policy.stale_while_revalidate), said.revalidate, configured.revalidate),
+        error: window(own(|policy| policy.stale_if_error), said.error, configured.error),
     }
-
-    /// Of several lines the first counts, here and for the next two.
-    pub(crate) fn expires(&mut self, line: &'a HeaderValue) {
-        self.expires.get_or_insert(line);
-    }
-
-    pub(crate) fn date(&mut self, line: &'a HeaderValue) {
-        self.date.get_or_insert(line);
-    }
-
-    /// The age at which a response came here; the first member counts, and what is no number does not (RFC 9111 §5.1).
-    pub(crate) fn age(&mut self, line: &HeaderValue) {
-        let first = || members(line.as_bytes()).next().and_then(seconds).unwrap_or(0);
-        self.age.get_or_insert_with(first);
-    }
-
-    /// What `max-age` says, or else what `Expires` comes to: less `Date`, or less now. A date that is none is in the
-    /// past (RFC 9111 §5.3).
-    fn private(&self, now: u64) -> Option<u64> {
-        self.max_age.or_else(|| {
-            let expires = date(self.expires?).unwrap_or(0);
-            Some(expires.saturating_sub(self.date.and_then(date).unwrap_or(now / 1_000)))
-        })
-    }
-
-    /// `own` is the lifetime that the handler gave.
-    fn forbids(&self, own: Ttl) -> Option<NotStored> {
-        if self.no_store {
-            Some(NotStored::NoStore)
-        } else if self.private_only {
-            Some(NotStored::Private)
-        } else if self.no_cache && own == Ttl::Default {
-            Some(NotStored::NoCache)
-        } else {
-            None
-        }
-    }
-
-    /// A lifetime that counts from the origin, less the time that is over.
-    fn left(&self, seconds: u64) -> Ttl {
-        Ttl::For(Duration::from_secs(seconds.saturating_sub(self.age.unwrap_or(0))))
-    }
-}
-
-/// Whether a request says `no-store` (RFC 9111 §5.2.1.5).
-pub(crate) fn request_forbids_storing(headers: &HeaderMap) -> bool {
-    directives(headers).any(|(name, _)| name.eq_ignore_ascii_case(b"no-store"))
-}
-
-/// Whether a request wants a new answer: `no-cache` or `max-age=0`.
-pub(crate) fn request_wants_refresh(headers: &HeaderMap) -> bool {
-    directives(headers).any(|(name, argument)| {
-        name.eq_ignore_ascii_case(b"no-cache")
-            || name.eq_ignore_ascii_case(b"max-age") && argument.is_some_and(|argument| seconds(argument) == Some(0))
-    })
-}
-
-fn directives(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-    let lines = headers.get_all(header::CACHE_CONTROL).into_iter();
-    lines.flat_map(|line| members(line.as_bytes())).map(split_directive)
-}
-
-fn split_directive(member: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match member.iter().position(|byte| *byte == b'=') {
-        Some(at) => (member[..at].trim_ascii(), Some(unquoted(member[at + 1..].trim_ascii()))),
-        None => (member, None),
-    }
-}
-
-fn unquoted(argument: &[u8]) -> &[u8] {
-    argument.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(argument)
-}
-
-/// Of two numbers for one directive the smaller; what is no number counts as 0, which is stale (RFC 9111 §4.2.1).
-fn restrictive(before: Option<u64>, argument: Option<&[u8]>) -> u64 {
-    let now = argument.and_then(seconds).unwrap_or(0);
-    before.map_or(now, |before| before.min(now))
-}
-
-fn seconds(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let add = |sum: u64, digit: &u8| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')).min(MAX_SECONDS);
-    Some(digits.iter().fold(0, add))
-}
-
-/// UNIX seconds.
-fn date(line: &HeaderValue) -> Option<u64> {
-    let date = httpdate::parse_http_date(line.to_str().ok()?.trim()).ok()?;
-    Some(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use http::HeaderValue;
+
+    use super::{said::MAX_SECONDS, *};
 
     const MINUTE: Duration = Duration::from_secs(60);
-    const LAYER: Configured = Configured { cache: Ttl::For(Duration::from_secs(300)), layer: Ttl::For(MINUTE) };
+    fn lifetime_of(policy: Option<&CachePolicy>, lines: Lines<'_>) -> Result<(Option<Duration>, Duration), NotStored> {
+        terms_of(policy, lines).map(|terms| (terms.fresh, terms.age))
+    }
+
+    fn windows_of(policy: Option<&CachePolicy>, lines: Lines<'_>) -> [u64; 2] {
+        let windows = terms_of(policy, lines).expect("kept").windows;
+        [windows.revalidate.as_secs(), windows.error.as_secs()]
+    }
 
     type Lines<'a> = &'a [(&'static str, &'static str)];
 
-    fn lifetime_of(policy: Option<&CachePolicy>, lines: Lines<'_>) -> Result<(Option<Duration>, Duration), NotStored> {
+    fn terms_of(policy: Option<&CachePolicy>, lines: Lines<'_>) -> Result<Terms, NotStored> {
+        let profile =
+            Profile::default().stale_while_revalidate(Duration::from_secs(1)).stale_if_error(Duration::from_secs(2));
+        let configured =
+            Configured { cache: Ttl::For(Duration::from_secs(300)), layer: Ttl::For(MINUTE), profile: &profile };
         let values: Vec<_> = lines.iter().map(|(name, value)| (*name, HeaderValue::from_static(value))).collect();
         let mut said = Said::default();
         for (name, value) in &values {
@@ -240,7 +193,7 @@ mod tests {
                 _ => said.age(value),
             }
         }
-        lifetime(LAYER, policy, &said, 0)
+        lifetime(configured, policy, &said, 0)
     }
 
     fn kept(lines: Lines<'_>) -> Result<u64, NotStored> {
@@ -304,5 +257,27 @@ mod tests {
         assert_eq!(kept(&[("age", "10"), ("cache-control", "max-age=10")]), Err(NotStored::NoLifetime));
         let (_, age) = lifetime_of(None, &[("age", "4, 9")]).expect("kept");
         assert_eq!(age.as_secs(), 4);
+    }
+
+    #[test]
+    fn the_most_specific_windows_win() {
+        const LINE: (&str, &str) = ("cache-control", "stale-while-revalidate=30, STALE-IF-ERROR=\"40\"");
+        assert_eq!(windows_of(None, &[]), [1, 2], "of the layer");
+        assert_eq!(windows_of(None, &[LINE]), [30, 40], "of the response");
+        let policy = CachePolicy::ttl(MINUTE).stale_while_revalidate(Duration::from_secs(7));
+        assert_eq!(windows_of(Some(&policy), &[LINE]), [7, 40], "of the handler");
+    }
+
+    #[test]
+    fn a_response_that_must_be_revalidated_is_never_served_stale_unless_the_handler_says_so() {
+        for forbids in ["must-revalidate", "Proxy-Revalidate", "s-maxage=60"] {
+            assert_eq!(windows_of(None, &[("cache-control", forbids)]), [0, 0], "{forbids}");
+        }
+        let both = ("cache-control", "s-maxage=60, stale-while-revalidate=5");
+        assert_eq!(windows_of(None, &[both]), [5, 0]);
+        let both = ("cache-control", "must-revalidate, stale-while-revalidate=5");
+        assert_eq!(windows_of(None, &[both]), [0, 0]);
+        let policy = CachePolicy::ttl(MINUTE).stale_if_error(MINUTE);
+        assert_eq!(windows_of(Some(&policy), &[("cache-control", "must-revalidate")]), [0, 60]);
     }
 }

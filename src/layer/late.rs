@@ -1,0 +1,125 @@
+//! What is served in place of an answer that does not come, or not in time.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, request};
+use http_body::Body;
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    answer::Stored, body::CacheBody, future::Answer, key_by::Target, nested::Inside, question::Ask, rules::Rules,
+    service::finish, status::CacheStatus,
+};
+use crate::{
+    cache::{Cache, OwnedKey},
+    observe::Event,
+    reason::{MissReason, NotStored},
+    response::Asked,
+};
+
+/// What of a request is still needed when it is gone.
+pub(super) struct Kept {
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) uri: Uri,
+    extensions: Extensions,
+}
+
+impl Kept {
+    pub(super) fn of(parts: &request::Parts) -> Self {
+        Self {
+            method: parts.method.clone(),
+            headers: parts.headers.clone(),
+            uri: Target::of(parts).uri.clone(),
+            extensions: Inside::copy(&parts.extensions),
+        }
+    }
+
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked::of(&self.headers, &self.uri)
+    }
+
+    fn to_parts(&self) -> request::Parts {
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.method = self.method.clone();
+        parts.headers = self.headers.clone();
+        parts.uri = self.uri.clone();
+        parts.extensions = self.extensions.clone();
+        parts
+    }
+
+    /// A stale answer, if there is one that may be served since the origin failed. The origin is then left alone for a
+    /// while.
+    pub(super) async fn rescue(&self, cache: &Cache, rules: &Arc<Rules>, key: &OwnedKey) -> Option<Stored> {
+        let parts = self.to_parts();
+        let found = cache.rescue(key, &Ask::of(cache, rules, &parts), rules.profile.backoff()).await?;
+        cache.core.reporter.tell(&Event::Stale { key: &key.primary });
+        cache.note(&found.record);
+        Some(Stored::hit(found, rules, false, self.extensions.clone()))
+    }
+}
+
+/// A request whose answer is not waited for without end.
+pub(super) struct Bounds {
+    pub(super) cache: Cache,
+    pub(super) rules: Arc<Rules>,
+    pub(super) key: OwnedKey,
+    pub(super) kept: Kept,
+    /// A forced update is not served with what it was to replace.
+    pub(super) is_forced: bool,
+}
+
+impl Bounds {
+    /// The answer if it comes in time, otherwise what is stale, or `504 Gateway Timeout`. A run that is not waited for
+    /// is dropped, and so goes on in the background.
+    pub(super) async fn wait<B: Body, E>(self, answer: impl Future<Output = Answer<B, E>>) -> Answer<B, E> {
+        // Without a runtime nobody counts the time.
+        if Handle::try_current().is_err() {
+            return answer.await;
+        }
+        let mut answer = std::pin::pin!(answer);
+        let hard = self.rules.profile.hard_timeout.and_then(|hard| Instant::now().checked_add(hard));
+        if let Some(soft) = self.soft() {
+            match timeout(soft, &mut answer).await {
+                Ok(answer) => return answer,
+                Err(_) => {
+                    if let Some(stale) = self.rescue().await {
+                        return Ok(stale.respond());
+                    }
+                }
+            }
+        }
+        let Some(hard) = hard else { return answer.await };
+        match timeout_at(hard, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Ok(match self.rescue().await {
+                Some(stale) => stale.respond(),
+                None => self.timed_out(),
+            }),
+        }
+    }
+
+    /// A hard one that comes first makes the soft one pointless.
+    fn soft(&self) -> Option<Duration> {
+        let profile = &self.rules.profile;
+        profile.soft_timeout.filter(|soft| !self.is_forced && profile.hard_timeout.is_none_or(|hard| *soft < hard))
+    }
+
+    async fn rescue(&self) -> Option<Stored> {
+        if self.is_forced {
+            return None;
+        }
+        self.kept.rescue(&self.cache, &self.rules, &self.key).await
+    }
+
+    fn timed_out<B: Body>(&self) -> Response<CacheBody<B>> {
+        let mut response = Response::new(CacheBody::whole(Bytes::new()));
+        *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+        let reason = if self.is_forced { MissReason::Forced } else { MissReason::Absent };
+        finish(response, CacheStatus::Miss { reason, not_stored: Some(NotStored::TimedOut) }, &self.rules)
+    }
+}

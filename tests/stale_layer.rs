@@ -1,0 +1,242 @@
+//! Stale responses: served while they are made anew, and in place of an origin that fails.
+#![cfg(all(feature = "memory", feature = "axum"))]
+#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of a test are tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use axum_caching::{CachePolicy, CacheStatus, MissReason, Profile};
+use http::{Request, StatusCode};
+use support::{
+    get, get_with,
+    held::{Run, settle, spawn},
+    is_miss,
+    stale::{MINUTE, SECOND, World, hardy, hit, rescued, stale},
+};
+
+#[tokio::test]
+async fn a_stale_page_is_served_at_once_and_one_run_in_the_background_makes_it_anew() {
+    let mut world = World::filled(hardy(), "old").await;
+    world.clock.advance(MINUTE);
+
+    for _ in 0..5 {
+        assert_eq!(world.fetch().await, stale("old"));
+    }
+    let run = world.runs.next().await;
+    assert!(world.runs.is_quiet().await, "one for all");
+    run.answer("new");
+    settle().await;
+
+    assert_eq!(world.fetch().await, hit("new"));
+    let stats = world.cache.stats();
+    assert_eq!((stats.stale, stats.refreshes, stats.misses, stats.stored), (5, 1, 1, 2));
+    assert!(world.runs.is_quiet().await);
+}
+
+#[tokio::test]
+async fn after_both_windows_the_page_is_gone() {
+    let mut world = World::filled(hardy(), "old").await;
+    world.clock.advance(11 * MINUTE);
+    let (status, text) = world.fetch_with(|run| run.answer(StatusCode::BAD_GATEWAY)).await;
+    assert!(matches!(status, CacheStatus::Miss { reason: MissReason::Expired, .. }), "{status:?}");
+    assert_eq!(text, "");
+}
+
+#[tokio::test]
+async fn an_error_or_a_status_of_5xx_is_answered_with_what_is_kept() {
+    let ends: [fn(Run); 4] = [
+        Run::fail,
+        |run| run.answer(StatusCode::INTERNAL_SERVER_ERROR),
+        |run| run.answer(StatusCode::SERVICE_UNAVAILABLE),
+        |run| run.answer((StatusCode::BAD_GATEWAY, CachePolicy::ttl(MINUTE), "kept, if it were asked")),
+    ];
+    for end in ends {
+        let mut world = World::filled(hardy(), "old").await;
+        world.clock.advance(5 * MINUTE);
+        assert_eq!(world.fetch_with(end).await, rescued("old"));
+    }
+}
+
+#[tokio::test]
+async fn without_a_window_a_failure_is_told_as_it_is() {
+    let mut world = World::filled(Profile::ttl(MINUTE), "old").await;
+    world.clock.advance(MINUTE);
+    assert!(is_miss(world.fetch_with(|run| run.answer(StatusCode::BAD_GATEWAY)).await.0));
+
+    let asked = spawn(&world.app, get("/"));
+    world.runs.next().await.fail();
+    assert!(asked.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn an_origin_that_failed_is_left_alone_for_the_backoff_and_then_asked_by_one() {
+    let mut world = World::filled(hardy().failure_backoff(5 * SECOND), "old").await;
+    world.clock.advance(5 * MINUTE);
+    assert_eq!(world.fetch_with(Run::fail).await, rescued("old"));
+
+    for _ in 0..3 {
+        assert_eq!(world.fetch().await, rescued("old"));
+    }
+    world.clock.advance(Duration::from_millis(4_999));
+    assert_eq!(world.fetch().await, rescued("old"));
+    assert!(world.runs.is_quiet().await);
+
+    world.clock.advance(Duration::from_millis(1));
+    assert!(is_miss(world.fetch_with(|run| run.answer("new")).await.0));
+    assert_eq!(world.fetch().await, hit("new"));
+    assert_eq!(world.cache.stats().origin_failures, 1);
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_or_panics_is_not_tried_again_before_the_backoff_is_over() {
+    let ends: [fn(Run); 4] = [
+        Run::fail,
+        Run::panic,
+        |run| run.answer(StatusCode::BAD_GATEWAY),
+        |run| run.answer(StatusCode::TOO_MANY_REQUESTS),
+    ];
+    for (index, end) in ends.into_iter().enumerate() {
+        let mut world = World::filled(hardy().failure_backoff(5 * SECOND), "old").await;
+        world.clock.advance(MINUTE);
+        assert_eq!(world.fetch().await, stale("old"));
+        world.refresh_with(end).await;
+
+        assert_eq!(world.fetch().await, rescued("old"), "end {index}");
+        assert!(world.runs.is_quiet().await, "end {index}");
+        world.clock.advance(5 * SECOND);
+        assert_eq!(world.fetch().await, stale("old"), "end {index}");
+        world.refresh_with(|run| run.answer("new")).await;
+        assert_eq!(world.fetch().await, hit("new"), "end {index}");
+    }
+}
+
+#[tokio::test]
+async fn all_who_wait_for_a_run_that_fails_get_what_is_kept() {
+    let mut world = World::filled(hardy(), "old").await;
+    world.clock.advance(5 * MINUTE);
+    let callers: Vec<_> = (0..10).map(|_| spawn(&world.app, get("/"))).collect();
+    let run = world.runs.next().await;
+    settle().await;
+    run.fail();
+
+    for caller in callers {
+        let response = caller.await.unwrap().expect("an answer");
+        assert_eq!(CacheStatus::of(&response), Some(CacheStatus::StaleOnError));
+    }
+    assert!(world.runs.is_quiet().await, "nobody takes over");
+}
+
+#[tokio::test]
+async fn a_stored_error_is_never_served_stale() {
+    let mut world =
+        World::of(|layer| layer.profile(hardy()).response_filter(|response| response.status.is_server_error()));
+    world.fetch_with(|run| run.answer((StatusCode::BAD_GATEWAY, "broken"))).await;
+    assert_eq!(world.fetch().await, hit("broken"));
+    world.clock.advance(MINUTE);
+    assert!(is_miss(world.fetch_with(Run::fail_softly).await.0));
+}
+
+#[tokio::test]
+async fn a_page_that_turned_uncacheable_or_is_gone_takes_the_old_one_with_it() {
+    let ends: [fn(Run); 4] = [
+        |run| run.answer((CachePolicy::no_store(), "private")),
+        |run| run.answer(([("cache-control", "private")], "private")),
+        |run| run.answer(StatusCode::NOT_FOUND),
+        |run| run.answer(StatusCode::GONE),
+    ];
+    for (index, end) in ends.into_iter().enumerate() {
+        let mut world = World::filled(hardy(), "old").await;
+        world.clock.advance(MINUTE);
+        assert_eq!(world.fetch().await, stale("old"));
+        world.refresh_with(end).await;
+        assert!(is_miss(world.fetch_with(Run::fail_softly).await.0), "end {index}");
+    }
+}
+
+#[tokio::test]
+async fn what_says_something_of_the_client_only_does_not_remove_the_page() {
+    let mut world = World::filled(hardy(), "old").await;
+    world.clock.advance(5 * MINUTE);
+    assert!(is_miss(world.fetch_with(|run| run.answer(StatusCode::UNAUTHORIZED)).await.0));
+    assert_eq!(world.fetch_with(Run::fail).await, rescued("old"));
+}
+
+#[tokio::test]
+async fn a_purge_takes_the_stale_page_too() {
+    let mut world = World::filled(hardy(), "old").await;
+    world.clock.advance(MINUTE);
+    assert_eq!(world.fetch().await, stale("old"));
+    let refresh = world.runs.next().await;
+
+    assert!(world.cache.delete_cached("/").await.unwrap());
+    refresh.answer("made of what was before the purge");
+    settle().await;
+
+    assert!(is_miss(world.fetch_with(Run::fail_softly).await.0));
+    assert!(is_miss(world.fetch_with(|run| run.answer("new")).await.0));
+    world.clock.advance(MINUTE);
+    world.cache.clear().await.unwrap();
+    assert!(is_miss(world.fetch_with(Run::fail_softly).await.0), "cleared");
+}
+
+#[tokio::test]
+async fn a_purge_while_the_origin_runs_takes_the_fallback_of_that_run_too() {
+    let mut world = World::filled(hardy(), "old").await;
+    world.clock.advance(5 * MINUTE);
+    let asked = spawn(&world.app, get("/"));
+    let run = world.runs.next().await;
+    world.cache.delete_cached("/").await.unwrap();
+    run.fail();
+    assert!(asked.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_head_or_a_range_is_answered_from_a_stale_page_and_makes_nothing_anew() {
+    let mut world = World::filled(hardy(), "old").await;
+    world.clock.advance(MINUTE);
+    let head = Request::head("/").body(axum::body::Body::empty()).unwrap();
+    assert_eq!(world.send(head).await, stale(""));
+    assert_eq!(world.send(get_with("/", &[("range", "bytes=0-0")])).await.0, CacheStatus::Stale);
+    assert!(world.runs.is_quiet().await);
+}
+
+#[tokio::test]
+async fn each_variant_is_made_anew_with_its_own_request() {
+    let mut world = World::of(|layer| layer.profile(hardy()));
+    let ask = |language: &'static str| get_with("/", &[("accept-language", language)]);
+    for language in ["en", "de"] {
+        let asked = spawn(&world.app, ask(language));
+        world.runs.next().await.answer(([("vary", "accept-language")], language));
+        asked.await.unwrap().expect("an answer");
+    }
+    world.clock.advance(MINUTE);
+    for language in ["en", "de"] {
+        assert_eq!(world.send(ask(language)).await, stale(language));
+        let run = world.runs.next().await;
+        assert_eq!(run.request.headers()["accept-language"], language);
+        run.answer(([("vary", "accept-language")], format!("{language}, new")));
+        settle().await;
+    }
+    for language in ["en", "de"] {
+        assert_eq!(world.send(ask(language)).await, hit(&format!("{language}, new")));
+    }
+}
+
+#[tokio::test]
+async fn the_windows_of_the_handler_and_of_the_response_go_before_those_of_the_layer() {
+    for answer in [
+        |run: Run| run.answer((CachePolicy::ttl(MINUTE).stale_while_revalidate(MINUTE), "short")),
+        |run: Run| {
+            run.answer(([("cache-control", "max-age=60, stale-while-revalidate=60, stale-if-error=0")], "short"));
+        },
+    ] {
+        let mut world = World::with(Profile::ttl(MINUTE).stale_while_revalidate(10 * MINUTE));
+        world.fetch_with(answer).await;
+        world.clock.advance(119 * SECOND);
+        assert_eq!(world.fetch().await, stale("short"));
+        world.refresh_with(Run::fail).await;
+        world.clock.advance(SECOND);
+        assert!(is_miss(world.fetch_with(Run::fail_softly).await.0));
+    }
+}

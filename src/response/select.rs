@@ -119,7 +119,9 @@ impl<'a> Asked<'a> {
     fn has(&self, selector: &Selector, value: Option<&[u8]>) -> bool {
         match (selector, self.host) {
             // Most write it as it is kept, in lower case.
-            (Selector::Host, HostField::Only(host)) if self.uri.scheme().is_none() && value == Some(host.as_bytes()) => {
+            (Selector::Host, HostField::Only(host))
+                if self.uri.scheme().is_none() && value == Some(host.as_bytes()) =>
+            {
                 true
             }
             _ => self.value(selector).as_deref() == value,

@@ -32,6 +32,7 @@ mod date;
 mod future;
 mod key_by;
 mod key_by_body;
+mod look;
 mod nested;
 mod options;
 mod origin;
@@ -98,7 +99,7 @@ impl<S> Layer<S> for CacheLayer {
     type Service = CacheService<S>;
 
     fn layer(&self, inner: S) -> CacheService<S> {
-        CacheService::new(inner, self.cache.clone(), Arc::clone(&self.rules))
+        CacheService::new(inner, self)
     }
 }
 

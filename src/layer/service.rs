@@ -5,48 +5,48 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
+    CacheLayer,
     answer::Stored,
     body::CacheBody,
     future::{Answer, ResponseFuture},
     key_by::Target,
-    nested::{Advice, Inside, Outer},
+    look::Look,
+    nested::{Advice, Inside},
     origin,
     question::Ask,
     rules::{Rules, Use},
     status::CacheStatus,
 };
 use crate::{
-    cache::{Cache, OwnedKey, Question, Turn},
+    cache::{Found, OwnedKey, Turn},
     flight::Follower,
-    key::Key,
     observe::Event,
-    reason::{BypassReason, MissReason},
+    reason::BypassReason,
     response::{HostField, StoredResponse},
 };
 
-/// The service of a [`CacheLayer`](super::CacheLayer).
+/// The service of a [`CacheLayer`].
 ///
 /// It is always ready: the inner service is waited for when it has to run, so that hits are answered while it is
 /// busy. That hides its back-pressure; limits and load shedding belong inside the cache.
 ///
 /// # Examples
 ///
-/// See [`CacheLayer`](super::CacheLayer).
+/// See [`CacheLayer`].
 pub struct CacheService<S> {
     /// Locked on misses and bypasses only, to be cloned; a lock makes any service `Sync`.
     inner: Arc<Mutex<S>>,
-    cache: Cache,
-    rules: Arc<Rules>,
+    layer: Arc<CacheLayer>,
 }
 
 impl<S> CacheService<S> {
-    pub(super) fn new(inner: S, cache: Cache, rules: Arc<Rules>) -> Self {
-        Self { inner: Arc::new(Mutex::new(inner)), cache, rules }
+    pub(super) fn new(inner: S, layer: &CacheLayer) -> Self {
+        Self { inner: Arc::new(Mutex::new(inner)), layer: Arc::new(layer.clone()) }
     }
 
     fn inner(&self) -> S
@@ -59,13 +59,14 @@ impl<S> CacheService<S> {
 
 impl<S> Clone for CacheService<S> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), cache: self.cache.clone(), rules: Arc::clone(&self.rules) }
+        Self { inner: Arc::clone(&self.inner), layer: Arc::clone(&self.layer) }
     }
 }
 
 impl<S> fmt::Debug for CacheService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CacheService").field("cache", &self.cache).field("rules", &self.rules).finish_non_exhaustive()
+        let CacheLayer { cache, rules } = &*self.layer;
+        f.debug_struct("CacheService").field("cache", cache).field("rules", rules).finish_non_exhaustive()
     }
 }
 
@@ -88,39 +89,12 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        match Inside::of(&parts.extensions, &self.cache) {
-            Outer::Nothing => {}
-            Outer::Fills => return self.nested(Request::from_parts(parts, body)),
-            Outer::Passes => return self.bypass(Request::from_parts(parts, body), BypassReason::Nested),
-        }
-        let (plan, host) = match self.rules.of_request(&parts, has_body(&body)) {
-            Ok(planned) => planned,
-            Err(reason) => return self.bypass(Request::from_parts(parts, body), reason),
-        };
-        let mut key = Key::default();
-        let target = Target::of(&parts);
-        if let Err(reason) = self.rules.key(&self.cache.space.scope, &parts, target, &mut key) {
-            return self.bypass(Request::from_parts(parts, body), reason);
-        }
-        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: target.uri, host };
-        if plan.is_forced {
-            let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));
-            return self.take(Turn::Run(fill), plan, Request::from_parts(parts, body));
-        }
-        match self.cache.look_now(&key, &ask) {
-            Some(Ok(found)) => {
-                self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
-                self.cache.note(&found.record);
-                ResponseFuture::stored(Stored::hit(found, &self.rules, plan.is_head, parts.extensions))
-            }
-            Some(Err(missed)) => match plan.on_miss {
-                Some(reason) => self.bypass(Request::from_parts(parts, body), reason),
-                None => {
-                    let turn = self.cache.begin(OwnedKey::from(&key), &ask, &missed);
-                    self.take(turn, plan, Request::from_parts(parts, body))
-                }
-            },
-            None => self.wait(OwnedKey::from(&key), None, plan, Request::from_parts(parts, body)),
+        match self.layer.look(&parts, has_body(&body)) {
+            Look::Hit(found, plan) => ResponseFuture::stored(self.hit(found, plan, parts.extensions)),
+            Look::Turn(turn, plan) => self.take(turn, plan, Request::from_parts(parts, body)),
+            Look::Wait(key, plan) => self.wait(key, None, plan, Request::from_parts(parts, body)),
+            Look::Bypass(reason) => self.bypass(Request::from_parts(parts, body), reason),
+            Look::Nested { allows } => self.nested(Request::from_parts(parts, body), allows),
         }
     }
 }
@@ -130,6 +104,10 @@ fn has_body(body: &impl Body) -> bool {
 }
 
 impl<S> CacheService<S> {
+    fn hit(&self, found: Found<StoredResponse>, plan: Use, extensions: Extensions) -> Stored {
+        Stored::hit(found, &self.layer.rules, plan.is_head, extensions)
+    }
+
     /// Does what the cache says, in the way that costs least.
     fn take<ReqBody, ResBody>(
         &self,
@@ -148,20 +126,20 @@ impl<S> CacheService<S> {
         match turn {
             Turn::Run(fill) => {
                 let (parts, body) = request.into_parts();
-                let run = origin::run(Arc::clone(&self.rules), fill, self.inner(), parts, body);
-                ResponseFuture::fill(self.cache.handover(run))
+                let run = origin::run(Arc::clone(&self.layer.rules), fill, self.inner(), parts, body);
+                ResponseFuture::fill(self.layer.cache.handover(run))
             }
             Turn::Wait(follower, key) => self.wait(key, Some(follower), plan, request),
             Turn::Hit(found, key) => {
-                self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
-                self.cache.note(&found.record);
+                self.layer.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
+                self.layer.cache.note(&found.record);
                 let (parts, _) = request.into_parts();
-                ResponseFuture::stored(Stored::hit(found, &self.rules, plan.is_head, parts.extensions))
+                ResponseFuture::stored(self.hit(found, plan, parts.extensions))
             }
             Turn::Shared(record, _) => {
-                self.cache.note(&record);
+                self.layer.cache.note(&record);
                 let (parts, _) = request.into_parts();
-                ResponseFuture::stored(Stored::shared(record, &self.rules, parts.extensions))
+                ResponseFuture::stored(Stored::shared(record, &self.layer.rules, parts.extensions))
             }
         }
     }
@@ -203,18 +181,19 @@ impl<S> CacheService<S> {
     {
         let (parts, body) = request.into_parts();
         let host = HostField::of(&parts.headers);
-        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: Target::of(&parts).uri, host };
+        let CacheLayer { cache, rules } = &*self.layer;
+        let ask = Ask { cache, rules, parts: &parts, target: Target::of(&parts).uri, host };
         if let Some(reason) = plan.on_miss {
-            return match self.cache.look(&key, &ask).await {
+            return match self.layer.cache.look(&key, &ask).await {
                 Ok(found) => {
-                    self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
-                    self.cache.note(&found.record);
-                    Ok(Stored::hit(found, &self.rules, plan.is_head, parts.extensions).respond())
+                    self.layer.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
+                    self.layer.cache.note(&found.record);
+                    Ok(self.hit(found, plan, parts.extensions).respond())
                 }
                 Err(_) => self.bypass(Request::from_parts(parts, body), reason).await,
             };
         }
-        let turn = self.cache.turn(key, &ask, follower).await;
+        let turn = self.layer.cache.turn(key, &ask, follower).await;
         self.take(turn, plan, Request::from_parts(parts, body)).await
     }
 
@@ -227,24 +206,22 @@ impl<S> CacheService<S> {
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
         ResBody: Body,
     {
-        self.cache.core.reporter.tell(&Event::Bypass { reason });
-        self.rules.hint(reason);
-        Inside::pass(request.extensions_mut(), &self.cache, reason);
-        let afterwards = Afterwards::Tell { reason, rules: Arc::clone(&self.rules) };
+        self.layer.cache.core.reporter.tell(&Event::Bypass { reason });
+        self.layer.rules.hint(reason);
+        Inside::pass(request.extensions_mut(), &self.layer.cache, reason);
+        let afterwards = Afterwards::Tell { reason, rules: Arc::clone(&self.layer.rules) };
         ResponseFuture::pass(self.inner(), request, afterwards)
     }
 
     /// Inside a fill of the same cache, this layer only says what it would have done.
-    fn nested<ReqBody, ResBody>(&self, request: Request<ReqBody>) -> ResponseFuture<S, ReqBody, ResBody>
+    fn nested<ReqBody, ResBody>(&self, request: Request<ReqBody>, allows: bool) -> ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
         ReqBody: Body,
         ResBody: Body,
     {
-        let (parts, body) = request.into_parts();
-        let allows = self.rules.of_request(&parts, has_body(&body)).is_ok();
-        let afterwards = Afterwards::Advise { allows, rules: Arc::clone(&self.rules) };
-        ResponseFuture::pass(self.inner(), Request::from_parts(parts, body), afterwards)
+        let afterwards = Afterwards::Advise { allows, rules: Arc::clone(&self.layer.rules) };
+        ResponseFuture::pass(self.inner(), request, afterwards)
     }
 }
 

@@ -1,0 +1,71 @@
+//! What is done with a request, as far as that can be said without waiting.
+
+use http::request;
+
+use super::{
+    CacheLayer,
+    key_by::Target,
+    nested::{Inside, Outer},
+    question::Ask,
+    rules::Use,
+};
+use crate::{
+    cache::{Found, OwnedKey, Question, Turn},
+    key::Key,
+    observe::Event,
+    reason::{BypassReason, MissReason},
+    response::StoredResponse,
+};
+
+/// What there is to do.
+pub(super) enum Look {
+    /// The service in the middle of a fill of the same cache: it runs, and the layer says whether it would have cached.
+    Nested {
+        allows: bool,
+    },
+    Bypass(BypassReason),
+    Hit(Found<StoredResponse>, Use),
+    Turn(Turn<StoredResponse>, Use),
+    /// The backend has to be waited for.
+    Wait(OwnedKey, Use),
+}
+
+impl CacheLayer {
+    /// All that a hit needs of its request, in one function that does not depend on the service.
+    pub(super) fn look(&self, parts: &request::Parts, has_body: bool) -> Look {
+        let outer = Inside::of(&parts.extensions, &self.cache);
+        if outer == Outer::Passes {
+            return Look::Bypass(BypassReason::Nested);
+        }
+        let planned = self.rules.of_request(parts, has_body);
+        if outer == Outer::Fills {
+            return Look::Nested { allows: planned.is_ok() };
+        }
+        let (plan, host) = match planned {
+            Ok(planned) => planned,
+            Err(reason) => return Look::Bypass(reason),
+        };
+        let mut key = Key::default();
+        let target = Target::of(parts);
+        if let Err(reason) = self.rules.key(&self.cache.space.scope, parts, target, &mut key) {
+            return Look::Bypass(reason);
+        }
+        let ask = Ask { cache: &self.cache, rules: &self.rules, parts, target: target.uri, host };
+        if plan.is_forced {
+            let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));
+            return Look::Turn(Turn::Run(fill), plan);
+        }
+        match self.cache.look_now(&key, &ask) {
+            Some(Ok(found)) => {
+                self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
+                self.cache.note(&found.record);
+                Look::Hit(found, plan)
+            }
+            Some(Err(missed)) => match plan.on_miss {
+                Some(reason) => Look::Bypass(reason),
+                None => Look::Turn(self.cache.begin(OwnedKey::from(&key), &ask, &missed), plan),
+            },
+            None => Look::Wait(OwnedKey::from(&key), plan),
+        }
+    }
+}

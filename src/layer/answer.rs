@@ -20,6 +20,9 @@ use crate::{
     response::{Filled, StoredResponse},
 };
 
+/// What the field that tells a hit says.
+static TRUE: HeaderValue = HeaderValue::from_static("True");
+
 /// An answer that is made when it is polled: until then it is small, and moving it costs little.
 pub(super) struct Stored {
     record: Arc<Record<StoredResponse>>,
@@ -85,7 +88,7 @@ impl Stored {
                     values.push(Some(age::value(age / 1_000)));
                 }
                 if rules.hit_header.is_some() {
-                    values.push(Some(HeaderValue::from_static("True")));
+                    values.push(Some(TRUE.clone()));
                 }
                 if let Some(cache) = &rules.cache_status {
                     values.push(Some(CacheStatus::Hit.field(cache, left)));

@@ -1,4 +1,5 @@
-use bytes::Bytes;
+use std::sync::LazyLock;
+
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::reason::{BypassReason, MissReason, NotStored};
@@ -16,8 +17,7 @@ pub(super) static NAME: HeaderName = HeaderName::from_static("cache-status");
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// use std::convert::Infallible;
 /// use axum_caching::{BypassReason, Cache, CacheLayer, CacheStatus, NullBackend};
-/// use bytes::Bytes;
-/// use http::{Request, Response};
+/// /// use http::{Request, Response};
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///
@@ -70,11 +70,18 @@ impl CacheStatus {
     }
 
     /// Makes what is left of a request the extensions of its response: a new map is two allocations.
+    #[inline]
     pub(super) fn begin(self, mut extensions: Extensions) -> Extensions {
-        extensions.clear();
         match self {
-            Self::Hit => drop(extensions.insert(Hit)),
-            told => drop(extensions.insert(Told(told))),
+            Self::Hit if extensions.is_empty() => return HIT.clone(),
+            Self::Hit => {
+                extensions.clear();
+                extensions.insert(Hit);
+            }
+            told => {
+                extensions.clear();
+                extensions.insert(Told(told));
+            }
         }
         extensions
     }
@@ -96,13 +103,10 @@ impl CacheStatus {
             (Self::Miss { reason, not_stored: Some(why) }, _) => [forwarded(reason), "; detail=", why.as_str()],
             (Self::Bypass(reason), _) => ["; fwd=bypass", "; detail=", reason.as_str()],
         };
+        let [first, second, third] = pieces;
         // Of exactly its size: so it becomes a value as it is.
-        let mut text = Vec::with_capacity(cache.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>());
-        text.extend_from_slice(cache.as_bytes());
-        for piece in pieces {
-            text.extend_from_slice(piece.as_bytes());
-        }
-        HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("cache"))
+        let text = [cache, first, second, third].concat();
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
     }
 }
 
@@ -120,6 +124,13 @@ fn forwarded(reason: MissReason) -> &'static str {
 /// A hit in the extensions of a response. It has no size, so it takes no allocation.
 #[derive(Clone, Copy)]
 struct Hit;
+
+/// What the extensions of a hit are if nothing can be reused: a clone of a map costs half of a new one.
+static HIT: LazyLock<Extensions> = LazyLock::new(|| {
+    let mut extensions = Extensions::new();
+    extensions.insert(Hit);
+    extensions
+});
 
 /// Anything else.
 #[derive(Clone, Copy)]

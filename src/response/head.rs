@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;
@@ -68,13 +68,12 @@ impl Head {
         headers
     }
 
-    fn fill(&self, headers: &mut HeaderMap, filled: Filled<'_>) {
-        if self.shape.has_slots(filled.slots) && filled.values.iter().all(Option::is_some) {
-            for (slot, value) in headers.values_mut().zip(filled.values.into_iter().flatten()) {
-                *slot = value;
-            }
-        } else {
-            self.fill_by_name(headers, filled);
+    fn fill(&self, headers: &mut HeaderMap, mut filled: Filled<'_>) {
+        if !self.shape.has_slots(filled.slots) || filled.values.contains(&None) {
+            return self.fill_by_name(headers, filled);
+        }
+        for (place, value) in headers.values_mut().zip(filled.values.iter_mut().flatten()) {
+            mem::swap(place, value);
         }
     }
 

@@ -113,7 +113,9 @@ impl Rules {
         if self.unless.as_ref().is_some_and(|unless| unless(parts)) {
             return Err(BypassReason::Unless);
         }
-        self.credentials(&fields)?;
+        if fields.has(AUTHORIZATION | COOKIE) {
+            self.credentials(&fields)?;
+        }
         let is_forced = self.forced_update.as_ref().is_some_and(|forced| forced(parts))
             || self.obey_request && fields.has(CACHE_CONTROL) && policy::request_wants_refresh(&parts.headers);
         let on_miss = fields.on_miss(is_head, &parts.headers);

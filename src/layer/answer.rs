@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
-use http::{Extensions, HeaderName, HeaderValue, Response};
+use http::{Extensions, HeaderValue, Response};
 use http_body::Body;
 
 use super::{
     age,
     body::CacheBody,
     nested::repeat_selectors,
-    rules::Rules,
-    status::{self, CacheStatus},
+    rules::{Made, Rules},
+    status::CacheStatus,
 };
 use crate::{
     cache::Found,
@@ -58,7 +57,7 @@ impl Stored {
         let advice = repeat_selectors(&self.extensions, stored);
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = stored.status();
-        parts.headers = stored.headers_with(self.filled());
+        parts.headers = stored.headers_with(&Filled { slots: &self.rules.slots, value: |slot| self.made(slot) });
         parts.extensions = self.status().begin(self.extensions);
         if let Some(advice) = advice {
             parts.extensions.insert(advice);
@@ -74,35 +73,19 @@ impl Stored {
         }
     }
 
-    /// The fields that are made for this answer.
+    /// What is in the slot at a position.
     #[inline]
-    fn filled(&self) -> Filled<'_> {
-        let rules = &*self.rules;
-        let mut values = ArrayVec::new();
-        if rules.slots.is_empty() {
-            return Filled { slots: &rules.slots, values };
-        }
-        match self.by {
-            By::Hit { age, left, .. } => {
-                if rules.age_header {
-                    values.push(Some(age::value(age / 1_000)));
-                }
-                if rules.hit_header.is_some() {
-                    values.push(Some(TRUE.clone()));
-                }
-                if let Some(cache) = &rules.cache_status {
-                    values.push(Some(CacheStatus::Hit.field(cache, left)));
-                }
+    fn made(&self, slot: usize) -> Option<HeaderValue> {
+        match (self.rules.made.get(slot)?, &self.by) {
+            (Made::Age, By::Hit { age, .. }) => Some(age::value(age / 1_000)),
+            (Made::HitHeader, By::Hit { .. }) => Some(TRUE.clone()),
+            (Made::Status, By::Hit { left, .. }) => {
+                self.rules.cache_status.as_ref().map(|cache| CacheStatus::Hit.field(cache, *left))
             }
-            By::Sharing => {
-                let cache = rules.cache_status.as_ref();
-                let value = |slot: &HeaderName| {
-                    let cache = cache.filter(|_| *slot == status::NAME)?;
-                    Some(CacheStatus::Shared.field(cache, None))
-                };
-                values.extend(rules.slots.iter().map(value));
+            (Made::Status, By::Sharing) => {
+                self.rules.cache_status.as_ref().map(|cache| CacheStatus::Shared.field(cache, None))
             }
+            (Made::Age | Made::HitHeader, By::Sharing) => None,
         }
-        Filled { slots: &rules.slots, values }
     }
 }

@@ -4,7 +4,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::reason::{BypassReason, MissReason, NotStored};
 
-pub(super) static NAME: HeaderName = HeaderName::from_static("cache-status");
+pub(super) const NAME: HeaderName = HeaderName::from_static("cache-status");
 
 /// What the cache did with a request: every response that went through a [`CacheLayer`] has it in its extensions,
 /// where [`CacheStatus::of`] reads it.
@@ -95,17 +95,21 @@ impl CacheStatus {
     /// The member of `Cache-Status` that says this (RFC 9211). `left` is in milliseconds.
     pub(super) fn field(self, cache: &str, left: Option<u64>) -> HeaderValue {
         let mut seconds = itoa::Buffer::new();
-        let pieces = match (self, left) {
-            (Self::Hit, Some(left)) => ["; hit", "; ttl=", seconds.format(left / 1_000)],
-            (Self::Hit, None) => ["; hit", "", ""],
-            (Self::Shared, _) => ["; fwd=miss", "; collapsed", ""],
-            (Self::Miss { reason, not_stored: None }, _) => [forwarded(reason), "; stored", ""],
-            (Self::Miss { reason, not_stored: Some(why) }, _) => [forwarded(reason), "; detail=", why.as_str()],
-            (Self::Bypass(reason), _) => ["; fwd=bypass", "; detail=", reason.as_str()],
+        let [first, second] = match (self, left) {
+            (Self::Hit, Some(left)) => ["; hit; ttl=", seconds.format(left / 1_000)],
+            (Self::Hit, None) => ["; hit", ""],
+            (Self::Shared, _) => ["; fwd=miss", "; collapsed"],
+            (Self::Miss { reason, not_stored: None }, _) => [forwarded(reason), "; stored"],
+            (Self::Miss { reason, not_stored: Some(why) }, _) => [forwarded(reason), why.as_str()],
+            (Self::Bypass(reason), _) => ["; fwd=bypass", reason.as_str()],
         };
-        let [first, second, third] = pieces;
+        let is_detail = matches!(self, Self::Miss { not_stored: Some(_), .. } | Self::Bypass(_));
+        let detail = if is_detail { "; detail=" } else { "" };
         // Of exactly its size: so it becomes a value as it is.
-        let text = [cache, first, second, third].concat();
+        let mut text = String::with_capacity(cache.len() + first.len() + detail.len() + second.len());
+        for piece in [cache, first, detail, second] {
+            text.push_str(piece);
+        }
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
     }
 }

@@ -1,6 +1,6 @@
 //! Answers from the cache.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderValue, Response};
@@ -9,8 +9,8 @@ use http_body::Body;
 use super::{
     age,
     body::CacheBody,
-    nested::repeat_selectors,
-    rules::{Made, Rules},
+    nested::Advice,
+    rules::{Made, Rules, Use},
     status::CacheStatus,
 };
 use crate::{
@@ -26,6 +26,7 @@ static TRUE: HeaderValue = HeaderValue::from_static("True");
 pub(super) struct Stored {
     record: Arc<Record<StoredResponse>>,
     rules: Arc<Rules>,
+    plan: Use,
     /// Those of the request.
     extensions: Extensions,
     by: By,
@@ -36,33 +37,38 @@ enum By {
     Hit {
         age: u64,
         left: Option<u64>,
-        is_head: bool,
     },
     Sharing,
 }
 
 impl Stored {
-    pub(super) fn hit(found: Found<StoredResponse>, rules: &Arc<Rules>, is_head: bool, extensions: Extensions) -> Self {
+    pub(super) fn hit(found: Found<StoredResponse>, rules: &Arc<Rules>, plan: Use, extensions: Extensions) -> Self {
         let Found { record, age, left } = found;
-        Self { record, rules: Arc::clone(rules), extensions, by: By::Hit { age, left, is_head } }
+        Self { record, rules: Arc::clone(rules), plan, extensions, by: By::Hit { age, left } }
     }
 
-    pub(super) fn shared(record: Arc<Record<StoredResponse>>, rules: &Arc<Rules>, extensions: Extensions) -> Self {
-        Self { record, rules: Arc::clone(rules), extensions, by: By::Sharing }
+    pub(super) fn shared(
+        record: Arc<Record<StoredResponse>>,
+        rules: &Arc<Rules>,
+        plan: Use,
+        extensions: Extensions,
+    ) -> Self {
+        Self { record, rules: Arc::clone(rules), plan, extensions, by: By::Sharing }
     }
 
     #[inline]
     pub(super) fn respond<B: Body>(self) -> Response<CacheBody<B>> {
         let stored = &self.record.payload;
-        let advice = repeat_selectors(&self.extensions, stored);
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = stored.status();
-        parts.headers = stored.headers_with(&Filled { slots: &self.rules.slots, value: |slot| self.made(slot) });
+        let headers = stored.headers_with(&Filled { slots: &self.rules.slots, value: |slot| self.made(slot) });
+        // The map of a new response owns nothing, and to drop it costs fifty instructions.
+        mem::forget(mem::replace(&mut parts.headers, headers));
         parts.extensions = self.status().begin(self.extensions);
-        if let Some(advice) = advice {
-            parts.extensions.insert(advice);
+        if self.plan.is_nested {
+            parts.extensions.insert(Advice::repeat(stored));
         }
-        let body = if matches!(self.by, By::Hit { is_head: true, .. }) { Bytes::new() } else { stored.body().clone() };
+        let body = if self.plan.is_head { Bytes::new() } else { stored.body().clone() };
         Response::from_parts(parts, CacheBody::whole(body))
     }
 

@@ -42,7 +42,7 @@ impl CacheLayer {
             return Look::Nested { allows: planned.is_ok() };
         }
         let (plan, host) = match planned {
-            Ok(planned) => planned,
+            Ok((plan, host)) => (Use { is_nested: outer == Outer::Elsewhere, ..plan }, host),
             Err(reason) => return Look::Bypass(reason),
         };
         let mut key = Key::default();

@@ -105,7 +105,7 @@ fn has_body(body: &impl Body) -> bool {
 
 impl<S> CacheService<S> {
     fn hit(&self, found: Found<StoredResponse>, plan: Use, extensions: Extensions) -> Stored {
-        Stored::hit(found, &self.layer.rules, plan.is_head, extensions)
+        Stored::hit(found, &self.layer.rules, plan, extensions)
     }
 
     /// Does what the cache says, in the way that costs least.
@@ -139,7 +139,7 @@ impl<S> CacheService<S> {
             Turn::Shared(record, _) => {
                 self.layer.cache.note(&record);
                 let (parts, _) = request.into_parts();
-                ResponseFuture::stored(Stored::shared(record, &self.layer.rules, parts.extensions))
+                ResponseFuture::stored(Stored::shared(record, &self.layer.rules, plan, parts.extensions))
             }
         }
     }

@@ -16,6 +16,8 @@ pub(in crate::layer) struct Use {
     pub(in crate::layer) is_head: bool,
     /// Skip the lookup, and store what comes.
     pub(in crate::layer) is_forced: bool,
+    /// Layers of other caches further out fill entries with the answer.
+    pub(in crate::layer) is_nested: bool,
     /// If nothing is stored: not to be answered for others, nor by them.
     pub(in crate::layer) on_miss: Option<BypassReason>,
 }
@@ -122,7 +124,7 @@ impl Rules {
         match on_miss {
             // Nothing stored will do, and what comes cannot be stored.
             Some(reason) if is_forced => Err(reason),
-            on_miss => Ok((Use { is_head, is_forced, on_miss }, fields.host)),
+            on_miss => Ok((Use { is_head, is_forced, is_nested: false, on_miss }, fields.host)),
         }
     }
 

@@ -34,16 +34,27 @@ impl fmt::Debug for HashMethod {
     }
 }
 
-fn hex(bytes: &[u8]) -> Hex {
+/// The two digits of each byte.
+static PAIRS: [[u8; 2]; 256] = pairs();
+
+const fn pairs() -> [[u8; 2]; 256] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut digits = [0; 128];
-    let mut length = 0;
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-        length += 2;
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [DIGITS[byte >> 4], DIGITS[byte & 15]];
+        byte += 1;
     }
-    let text = std::str::from_utf8(&digits[..length]).expect("digits are ASCII");
+    pairs
+}
+
+fn hex(bytes: &[u8]) -> Hex {
+    let mut digits = [[0; 2]; 64];
+    for (pair, byte) in digits.iter_mut().zip(bytes) {
+        *pair = PAIRS[usize::from(*byte)];
+    }
+    let digits = digits.get(..bytes.len()).unwrap_or(&digits).as_flattened();
+    let text = std::str::from_utf8(digits).expect("digits are ASCII");
     Hex::from(text).expect("as long as the digits")
 }
 

@@ -15,7 +15,11 @@ mod scope;
 mod text;
 
 pub(crate) use self::{
-    canonical::write_canonical, digest::HashMethod, query::canonical_query, scope::Scope, text::Text,
+    canonical::write_canonical,
+    digest::HashMethod,
+    query::{canonical_query, canonical_whole},
+    scope::Scope,
+    text::Text,
 };
 
 /// Keys over this many bytes are digested.

@@ -7,6 +7,33 @@ use super::Text;
 /// More segments than this are sorted on the heap.
 const FEW: usize = 16;
 
+/// Writes all segments of a query, as [`canonical_query`] does; says whether any is there.
+pub(crate) fn canonical_whole(query: &str, out: &mut Text) -> bool {
+    if is_canonical(query) {
+        out.push(query);
+        return true;
+    }
+    canonical_query(query, |_| true, out)
+}
+
+/// Whether it is as it would be written, which most are: no empty segments, and plain names in order.
+fn is_canonical(query: &str) -> bool {
+    let (mut rest, mut before) = (query.as_bytes(), b"".as_slice());
+    loop {
+        let end = rest.iter().position(|byte| matches!(byte, b'=' | b'&' | b'%' | b'+')).unwrap_or(rest.len());
+        let (name, value) = rest.split_at(end);
+        let is_plain = match value.first() {
+            Some(byte) => *byte == b'=' || *byte == b'&' && !name.is_empty(),
+            None => !name.is_empty(),
+        };
+        if !is_plain || name < before {
+            return false;
+        }
+        let Some(end) = value.iter().position(|byte| *byte == b'&') else { return true };
+        (rest, before) = (&value[end + 1..], name);
+    }
+}
+
 /// Writes the segments of a query that are kept, raw and sorted by their decoded names; says whether any is there.
 ///
 /// The order of equal names is kept, since `?sort=a&sort=b` is not `?sort=b&sort=a`. Names are decoded the way
@@ -99,6 +126,40 @@ mod tests {
         let mut sorted = many.clone();
         sorted.sort();
         assert_eq!(canonical(&many.join("&")), sorted.join("&"));
+    }
+
+    #[test]
+    fn a_whole_query_is_written_like_one_of_which_all_is_kept() {
+        let queries = [
+            "",
+            "a",
+            "=",
+            "&",
+            "=1",
+            "a=1",
+            "a=1&",
+            "&a=1",
+            "a&&b",
+            "a=1&b=2",
+            "b=2&a=1",
+            "a=1&a=0",
+            "a=b&a+b=c",
+            "a=%26",
+            "b=1&%61=2",
+            "%61=1&b=2",
+            "a+=1&a=2",
+            "a=1&ab=2&b=3",
+            "ab=2&a=1",
+            "=&=",
+            "a=1=2&b",
+            "B=1&a=2",
+            "a=&b=",
+        ];
+        for query in queries {
+            let mut whole = Text::default();
+            let is_any = canonical_whole(query, &mut whole);
+            assert_eq!((whole.as_str(), is_any), (canonical(query).as_str(), query != "" && query != "&"), "{query}");
+        }
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! Answers from the cache.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
-use http::{Extensions, HeaderName, HeaderValue, Response};
+use http::{Extensions, HeaderValue, Response};
 use http_body::Body;
 
 use super::{
     age,
     body::CacheBody,
-    nested::repeat_selectors,
-    rules::Rules,
-    status::{self, CacheStatus},
+    nested::Advice,
+    rules::{Made, Rules, Use},
+    status::CacheStatus,
 };
 use crate::{
     cache::{Found, State},
@@ -21,43 +20,53 @@ use crate::{
     response::{Filled, StoredResponse},
 };
 
+/// What the field that tells a hit says.
+static TRUE: HeaderValue = HeaderValue::from_static("True");
+
 /// An answer that is made when it is polled: until then it is small, and moving it costs little.
 pub(super) struct Stored {
     record: Arc<Record<StoredResponse>>,
     rules: Arc<Rules>,
+    plan: Use,
     /// Those of the request.
     extensions: Extensions,
     by: By,
 }
 
 enum By {
-    Hit { times: Times, state: State, is_head: bool },
+    Hit { times: Times, state: State },
     Sharing,
 }
 
 impl Stored {
-    pub(super) fn hit(found: Found<StoredResponse>, rules: &Arc<Rules>, is_head: bool, extensions: Extensions) -> Self {
+    pub(super) fn hit(found: Found<StoredResponse>, rules: &Arc<Rules>, plan: Use, extensions: Extensions) -> Self {
         let Found { record, times, state, .. } = found;
-        Self { record, rules: Arc::clone(rules), extensions, by: By::Hit { times, state, is_head } }
+        Self { record, rules: Arc::clone(rules), plan, extensions, by: By::Hit { times, state } }
     }
 
-    pub(super) fn shared(record: Arc<Record<StoredResponse>>, rules: &Arc<Rules>, extensions: Extensions) -> Self {
-        Self { record, rules: Arc::clone(rules), extensions, by: By::Sharing }
+    pub(super) fn shared(
+        record: Arc<Record<StoredResponse>>,
+        rules: &Arc<Rules>,
+        plan: Use,
+        extensions: Extensions,
+    ) -> Self {
+        Self { record, rules: Arc::clone(rules), plan, extensions, by: By::Sharing }
     }
 
     #[inline]
     pub(super) fn respond<B: Body>(self) -> Response<CacheBody<B>> {
         let stored = &self.record.payload;
-        let advice = repeat_selectors(&self.extensions, stored);
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = stored.status();
-        parts.headers = stored.headers_with(self.filled());
+        let headers = stored.headers_with(&Filled { slots: &self.rules.slots, value: |slot| self.made(slot) });
+        // The map of a new response owns nothing, and to drop it costs fifty instructions.
+        mem::forget(mem::replace(&mut parts.headers, headers));
         parts.extensions = self.status().begin(self.extensions);
-        if let Some(mut advice) = advice {
-            advice.is_stale = matches!(self.by, By::Hit { state: State::Stale | State::Spared, .. });
-            parts.extensions.insert(advice);
+        if self.plan.is_nested {
+            let is_stale = matches!(self.by, By::Hit { state: State::Stale | State::Spared, .. });
+            parts.extensions.insert(Advice::repeat(stored, is_stale));
         }
-        let body = if matches!(self.by, By::Hit { is_head: true, .. }) { Bytes::new() } else { stored.body().clone() };
+        let body = if self.plan.is_head { Bytes::new() } else { stored.body().clone() };
         Response::from_parts(parts, CacheBody::whole(body))
     }
 
@@ -70,35 +79,19 @@ impl Stored {
         }
     }
 
-    /// The fields that are made for this answer.
+    /// What is in the slot at a position.
     #[inline]
-    fn filled(&self) -> Filled<'_> {
-        let rules = &*self.rules;
-        let mut values = ArrayVec::new();
-        if rules.slots.is_empty() {
-            return Filled { slots: &rules.slots, values };
-        }
-        match self.by {
-            By::Hit { times, .. } => {
-                if rules.age_header {
-                    values.push(Some(age::value(times.age / 1_000)));
-                }
-                if rules.hit_header.is_some() {
-                    values.push(Some(HeaderValue::from_static("True")));
-                }
-                if let Some(cache) = &rules.cache_status {
-                    values.push(Some(self.status().field(cache, Some(times))));
-                }
+    fn made(&self, slot: usize) -> Option<HeaderValue> {
+        match (self.rules.made.get(slot)?, &self.by) {
+            (Made::Age, By::Hit { times, .. }) => Some(age::value(times.age / 1_000)),
+            (Made::HitHeader, By::Hit { .. }) => Some(TRUE.clone()),
+            (Made::Status, By::Hit { times, .. }) => {
+                self.rules.cache_status.as_ref().map(|cache| self.status().field(cache, Some(*times)))
             }
-            By::Sharing => {
-                let cache = rules.cache_status.as_ref();
-                let value = |slot: &HeaderName| {
-                    let cache = cache.filter(|_| *slot == status::NAME)?;
-                    Some(CacheStatus::Shared.field(cache, None))
-                };
-                values.extend(rules.slots.iter().map(value));
+            (Made::Status, By::Sharing) => {
+                self.rules.cache_status.as_ref().map(|cache| CacheStatus::Shared.field(cache, None))
             }
+            (Made::Age | Made::HitHeader, By::Sharing) => None,
         }
-        Filled { slots: &rules.slots, values }
     }
 }

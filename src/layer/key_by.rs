@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    key::{HashMethod, Key, MAX_KEY, MAX_TEXT, Scope, canonical_query},
+    key::{HashMethod, Key, MAX_KEY, MAX_TEXT, Scope, canonical_query, canonical_whole},
     reason::BypassReason,
 };
 
@@ -176,7 +176,7 @@ impl Rules {
             Kept::None => false,
             // Also if nothing is in it: `/foo?` is not `/foo`, absent is not empty.
             Kept::All => {
-                canonical_query(query, |_| true, text);
+                canonical_whole(query, text);
                 true
             }
             Kept::Only(names) => canonical_query(query, |name| names.iter().any(|other| other == name), text),

@@ -11,8 +11,15 @@ use tokio::{
 };
 
 use super::{
-    answer::Stored, body::CacheBody, future::Answer, key_by::Target, nested::Inside, question::Ask, rules::Rules,
-    service::finish, status::CacheStatus,
+    CacheLayer,
+    answer::Stored,
+    body::CacheBody,
+    future::Answer,
+    key_by::Target,
+    question::Ask,
+    rules::{Rules, Use},
+    service::finish,
+    status::CacheStatus,
 };
 use crate::{
     cache::{Cache, OwnedKey},
@@ -26,17 +33,12 @@ pub(super) struct Kept {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) uri: Uri,
-    extensions: Extensions,
+    plan: Use,
 }
 
 impl Kept {
-    pub(super) fn of(parts: &request::Parts) -> Self {
-        Self {
-            method: parts.method.clone(),
-            headers: parts.headers.clone(),
-            uri: Target::of(parts).uri.clone(),
-            extensions: Inside::copy(&parts.extensions),
-        }
+    pub(super) fn of(parts: &request::Parts, plan: Use) -> Self {
+        Self { method: parts.method.clone(), headers: parts.headers.clone(), uri: Target::of(parts).uri.clone(), plan }
     }
 
     pub(super) fn asked(&self) -> Asked<'_> {
@@ -48,7 +50,6 @@ impl Kept {
         parts.method = self.method.clone();
         parts.headers = self.headers.clone();
         parts.uri = self.uri.clone();
-        parts.extensions = self.extensions.clone();
         parts
     }
 
@@ -59,18 +60,15 @@ impl Kept {
         let found = cache.rescue(key, &Ask::of(cache, rules, &parts), rules.profile.backoff()).await?;
         cache.core.reporter.tell(&Event::Stale { key: &key.primary });
         cache.note(&found.record);
-        Some(Stored::hit(found, rules, false, self.extensions.clone()))
+        Some(Stored::hit(found, rules, self.plan, Extensions::new()))
     }
 }
 
 /// A request whose answer is not waited for without end.
 pub(super) struct Bounds {
-    pub(super) cache: Cache,
-    pub(super) rules: Arc<Rules>,
+    pub(super) layer: Arc<CacheLayer>,
     pub(super) key: OwnedKey,
     pub(super) kept: Kept,
-    /// A forced update is not served with what it was to replace.
-    pub(super) is_forced: bool,
 }
 
 impl Bounds {
@@ -82,7 +80,7 @@ impl Bounds {
             return answer.await;
         }
         let mut answer = std::pin::pin!(answer);
-        let hard = self.rules.profile.hard_timeout.and_then(|hard| Instant::now().checked_add(hard));
+        let hard = self.layer.rules.profile.hard_timeout.and_then(|hard| Instant::now().checked_add(hard));
         if let Some(soft) = self.soft() {
             match timeout(soft, &mut answer).await {
                 Ok(answer) => return answer,
@@ -105,21 +103,24 @@ impl Bounds {
 
     /// A hard one that comes first makes the soft one pointless.
     fn soft(&self) -> Option<Duration> {
-        let profile = &self.rules.profile;
-        profile.soft_timeout.filter(|soft| !self.is_forced && profile.hard_timeout.is_none_or(|hard| *soft < hard))
+        let profile = &self.layer.rules.profile;
+        profile
+            .soft_timeout
+            .filter(|soft| !self.kept.plan.is_forced && profile.hard_timeout.is_none_or(|hard| *soft < hard))
     }
 
     async fn rescue(&self) -> Option<Stored> {
-        if self.is_forced {
+        // A forced update is not served with what it was to replace.
+        if self.kept.plan.is_forced {
             return None;
         }
-        self.kept.rescue(&self.cache, &self.rules, &self.key).await
+        self.kept.rescue(&self.layer.cache, &self.layer.rules, &self.key).await
     }
 
     fn timed_out<B: Body>(&self) -> Response<CacheBody<B>> {
         let mut response = Response::new(CacheBody::whole(Bytes::new()));
         *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-        let reason = if self.is_forced { MissReason::Forced } else { MissReason::Absent };
-        finish(response, CacheStatus::Miss { reason, not_stored: Some(NotStored::TimedOut) }, &self.rules)
+        let reason = if self.kept.plan.is_forced { MissReason::Forced } else { MissReason::Absent };
+        finish(response, CacheStatus::Miss { reason, not_stored: Some(NotStored::TimedOut) }, &self.layer.rules)
     }
 }

@@ -33,6 +33,7 @@ mod future;
 mod key_by;
 mod key_by_body;
 mod late;
+mod look;
 mod nested;
 mod options;
 mod origin;
@@ -100,7 +101,7 @@ impl<S> Layer<S> for CacheLayer {
     type Service = CacheService<S>;
 
     fn layer(&self, inner: S) -> CacheService<S> {
-        CacheService::new(inner, self.cache.clone(), Arc::clone(&self.rules))
+        CacheService::new(inner, self)
     }
 }
 

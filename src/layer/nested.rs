@@ -28,20 +28,13 @@ pub(super) struct Inside {
 pub(super) enum Outer {
     /// There is none, or none that matters.
     Nothing,
+    /// Those of other caches fill entries with its response.
+    Elsewhere,
     Fills,
     Passes,
 }
 
 impl Inside {
-    /// What is to be known of a request when its own extensions are gone.
-    pub(super) fn copy(from: &Extensions) -> Extensions {
-        let mut extensions = Extensions::new();
-        if let Some(inside) = from.get::<Self>() {
-            extensions.insert(inside.clone());
-        }
-        extensions
-    }
-
     /// A layer of this cache fills an entry with the response.
     pub(super) fn fill(extensions: &mut Extensions, cache: &Cache) {
         // Deeper than that, a layer further in would have to wait for itself: it waits, bounded, and goes alone.
@@ -62,8 +55,10 @@ impl Inside {
             Outer::Fills
         } else if inside.passing.contains(&cache.id()) || inside.passing.is_full() {
             Outer::Passes
-        } else {
+        } else if inside.filling.is_empty() {
             Outer::Nothing
+        } else {
+            Outer::Elsewhere
         }
     }
 }
@@ -71,15 +66,6 @@ impl Inside {
 /// Whether the reason is what the request carries, by the rules of one layer that another may not have.
 fn sets_apart(reason: BypassReason) -> bool {
     matches!(reason, BypassReason::Authorization | BypassReason::Cookie | BypassReason::Unless | BypassReason::NoKey)
-}
-
-/// Says again, with an answer from the cache, what selects it: a cache further out that is being filled with it has to
-/// know, and the extensions of the answer to the first request are gone.
-#[inline]
-pub(super) fn repeat_selectors(request: &Extensions, stored: &StoredResponse) -> Option<Advice> {
-    let is_filling = request.get::<Inside>().is_some_and(|inside| !inside.filling.is_empty());
-    let selectors = || stored.selecting().selectors().to_vec();
-    is_filling.then(|| Advice { selectors: selectors(), ..Advice::default() })
 }
 
 /// What the layers further in say of a response: an extension of it on its way out.
@@ -94,6 +80,12 @@ pub(super) struct Advice {
 }
 
 impl Advice {
+    /// Says again, with an answer from the cache, what selects it: a cache further out that is being filled with it has
+    /// to know, and the extensions of the answer to the first request are gone.
+    pub(super) fn repeat(stored: &StoredResponse, is_stale: bool) -> Self {
+        Self { selectors: stored.selecting().selectors().to_vec(), is_stale, ..Self::default() }
+    }
+
     /// `allows` says whether the layer would have let the request use the cache.
     pub(super) fn add(rules: &Rules, allows: bool, parts: &mut response::Parts) {
         let is_filtered = rules.response_filter.as_ref().is_some_and(|filter| !filter(parts));

@@ -21,7 +21,7 @@ use super::{
     nested::Inside,
     pipe,
     question::place,
-    rules::{Rules, Verdict, is_negative},
+    rules::{Rules, Use, Verdict, is_negative},
     service::finish,
     status::CacheStatus,
 };
@@ -38,6 +38,7 @@ pub(super) async fn run<S, ReqBody, ResBody>(
     rules: Arc<Rules>,
     fill: Fill,
     inner: S,
+    plan: Use,
     mut parts: request::Parts,
     body: ReqBody,
 ) -> Answer<ResBody, S::Error>
@@ -46,7 +47,7 @@ where
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: Send,
 {
-    let asked = Kept::of(&parts);
+    let asked = Kept::of(&parts, plan);
     if !parts.headers.is_empty() {
         // The whole answer is wanted, whatever this client has already.
         parts.headers.remove(header::IF_NONE_MATCH);

@@ -9,10 +9,8 @@ use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::{
-    answer::Stored,
     future::ResponseFuture,
     late::{Bounds, Kept},
-    nested::Inside,
     origin,
     question::Ask,
     rules::Use,
@@ -48,20 +46,19 @@ impl<S> CacheService<S> {
         if !is_due {
             return self.stored(found, key, plan, parts.extensions);
         }
-        let id = Ask::of(&self.cache, &self.rules, &parts).id(Some(&found.record.payload));
-        let extensions = Inside::copy(&parts.extensions);
+        let id = Ask::of(&self.layer.cache, &self.layer.rules, &parts).id(Some(&found.record.payload));
         let request = Request::from_parts(parts, body);
         match Handle::try_current() {
-            Ok(runtime) => self.refresh(&runtime, &found, key, id, request),
+            Ok(runtime) => self.refresh(&runtime, &found, key, id, (plan, request)),
             // Nobody else would do it.
             Err(_) if found.state == State::Stale => {
-                if let Some(fill) = self.cache.refill(key.clone(), id, &found) {
+                if let Some(fill) = self.layer.cache.refill(key.clone(), id, &found) {
                     return self.take(Turn::Run(fill, None), plan, request);
                 }
             }
             Err(_) => {}
         }
-        self.stored(found, key, plan, extensions)
+        self.stored(found, key, plan, Extensions::new())
     }
 
     fn stored<ReqBody, ResBody>(
@@ -75,9 +72,9 @@ impl<S> CacheService<S> {
         S: Service<Request<ReqBody>, Response = Response<ResBody>>,
         ResBody: Body,
     {
-        self.cache.tell_found(&key.primary, found.state);
-        self.cache.note(&found.record);
-        ResponseFuture::stored(Stored::hit(found, &self.rules, plan.is_head, extensions))
+        self.layer.cache.tell_found(&key.primary, found.state);
+        self.layer.cache.note(&found.record);
+        ResponseFuture::stored(self.hit(found, plan, extensions))
     }
 
     /// Sends the request on in the background, for the entry alone.
@@ -87,7 +84,7 @@ impl<S> CacheService<S> {
         found: &Found<StoredResponse>,
         key: &OwnedKey,
         id: u64,
-        request: Request<ReqBody>,
+        (plan, request): (Use, Request<ReqBody>),
     ) where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
         S::Future: Send,
@@ -96,14 +93,14 @@ impl<S> CacheService<S> {
         ResBody: Body<Data = Bytes> + Send + 'static,
         ResBody::Error: Send,
     {
-        let (rules, inner) = (Arc::clone(&self.rules), self.inner());
+        let (rules, inner) = (Arc::clone(&self.layer.rules), self.inner());
         let run = move |fill| async move {
             let (parts, body) = request.into_parts();
-            let answer = origin::run(rules, fill, inner, parts, body).await;
+            let answer = origin::run(rules, fill, inner, plan, parts, body).await;
             let status = answer.ok().and_then(|response| CacheStatus::of(&response));
             matches!(status, Some(CacheStatus::Miss { not_stored: None, .. }))
         };
-        self.cache.refresh(runtime, key.clone(), id, found, self.rules.profile.backoff(), run);
+        self.layer.cache.refresh(runtime, key.clone(), id, found, self.layer.rules.profile.backoff(), run);
     }
 
     /// Does not wait without end for what has to be waited for, if the layer says so.
@@ -123,17 +120,11 @@ impl<S> CacheService<S> {
         ResBody::Error: Send,
     {
         // What cannot be filled is not the cache's to bound.
-        if !self.rules.profile.is_timed() || plan.on_miss.is_some() {
+        if !self.layer.rules.profile.is_timed() || plan.on_miss.is_some() {
             return answer(request);
         }
         let (parts, body) = request.into_parts();
-        let bounds = Bounds {
-            cache: self.cache.clone(),
-            rules: Arc::clone(&self.rules),
-            key: key.clone(),
-            kept: Kept::of(&parts),
-            is_forced: plan.is_forced,
-        };
+        let bounds = Bounds { layer: Arc::clone(&self.layer), key: key.clone(), kept: Kept::of(&parts, plan) };
         let answer = answer(Request::from_parts(parts, body));
         ResponseFuture::boxed(Box::pin(bounds.wait(answer)))
     }

@@ -5,48 +5,47 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{
+    CacheLayer,
     answer::Stored,
     body::CacheBody,
     future::{Answer, ResponseFuture},
-    key_by::Target,
-    nested::{Advice, Inside, Outer},
+    look::Look,
+    nested::{Advice, Inside},
     origin,
     question::Ask,
     rules::{Rules, Use},
     status::CacheStatus,
 };
 use crate::{
-    cache::{Cache, OwnedKey, Question, State, Turn},
+    cache::{Found, OwnedKey, Turn},
     flight::Follower,
-    key::Key,
     observe::Event,
-    reason::{BypassReason, MissReason},
+    reason::BypassReason,
     response::StoredResponse,
 };
 
-/// The service of a [`CacheLayer`](super::CacheLayer).
+/// The service of a [`CacheLayer`].
 ///
 /// It is always ready: the inner service is waited for when it has to run, so that hits are answered while it is
 /// busy. That hides its back-pressure; limits and load shedding belong inside the cache.
 ///
 /// # Examples
 ///
-/// See [`CacheLayer`](super::CacheLayer).
+/// See [`CacheLayer`].
 pub struct CacheService<S> {
     /// Locked on misses and bypasses only, to be cloned; a lock makes any service `Sync`.
     inner: Arc<Mutex<S>>,
-    pub(super) cache: Cache,
-    pub(super) rules: Arc<Rules>,
+    pub(super) layer: Arc<CacheLayer>,
 }
 
 impl<S> CacheService<S> {
-    pub(super) fn new(inner: S, cache: Cache, rules: Arc<Rules>) -> Self {
-        Self { inner: Arc::new(Mutex::new(inner)), cache, rules }
+    pub(super) fn new(inner: S, layer: &CacheLayer) -> Self {
+        Self { inner: Arc::new(Mutex::new(inner)), layer: Arc::new(layer.clone()) }
     }
 
     pub(super) fn inner(&self) -> S
@@ -59,13 +58,14 @@ impl<S> CacheService<S> {
 
 impl<S> Clone for CacheService<S> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), cache: self.cache.clone(), rules: Arc::clone(&self.rules) }
+        Self { inner: Arc::clone(&self.inner), layer: Arc::clone(&self.layer) }
     }
 }
 
 impl<S> fmt::Debug for CacheService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CacheService").field("cache", &self.cache).field("rules", &self.rules).finish_non_exhaustive()
+        let CacheLayer { cache, rules } = &*self.layer;
+        f.debug_struct("CacheService").field("cache", cache).field("rules", rules).finish_non_exhaustive()
     }
 }
 
@@ -88,48 +88,17 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        match Inside::of(&parts.extensions, &self.cache) {
-            Outer::Nothing => {}
-            Outer::Fills => return self.nested(Request::from_parts(parts, body)),
-            Outer::Passes => return self.bypass(Request::from_parts(parts, body), BypassReason::Nested),
-        }
-        let (plan, host) = match self.rules.of_request(&parts, has_body(&body)) {
-            Ok(planned) => planned,
-            Err(reason) => return self.bypass(Request::from_parts(parts, body), reason),
-        };
-        let mut key = Key::default();
-        let target = Target::of(&parts);
-        if let Err(reason) = self.rules.key(&self.cache.space.scope, &parts, target, &mut key) {
-            return self.bypass(Request::from_parts(parts, body), reason);
-        }
-        let ask = Ask { cache: &self.cache, rules: &self.rules, parts: &parts, target: target.uri, host };
-        if plan.is_forced {
-            let fill = self.cache.alone(OwnedKey::from(&key), MissReason::Forced, ask.id(None));
-            return self.in_time(&fill.key.clone(), plan, Request::from_parts(parts, body), |request| {
-                self.take(Turn::Run(fill, None), plan, request)
-            });
-        }
-        match self.cache.look_now(&key, &ask) {
-            Some(Ok(found)) if found.state == State::Fresh => {
-                self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
-                self.cache.note(&found.record);
-                ResponseFuture::stored(Stored::hit(found, &self.rules, plan.is_head, parts.extensions))
+        match self.layer.look(&parts, has_body(&body)) {
+            Look::Hit(found, plan) => ResponseFuture::stored(self.hit(found, plan, parts.extensions)),
+            Look::Serve(found, key, plan) => self.serve(found, &key, plan, Request::from_parts(parts, body)),
+            Look::Turn(turn, key, plan) => {
+                self.in_time(&key, plan, Request::from_parts(parts, body), |request| self.take(turn, plan, request))
             }
-            Some(Ok(found)) => self.serve(found, &OwnedKey::from(&key), plan, Request::from_parts(parts, body)),
-            Some(Err(missed)) => match plan.on_miss {
-                Some(reason) => self.bypass(Request::from_parts(parts, body), reason),
-                None => {
-                    let key = OwnedKey::from(&key);
-                    let turn = self.cache.begin(key.clone(), &ask, &missed);
-                    self.in_time(&key, plan, Request::from_parts(parts, body), |request| self.take(turn, plan, request))
-                }
-            },
-            None => {
-                let key = OwnedKey::from(&key);
-                self.in_time(&key.clone(), plan, Request::from_parts(parts, body), |request| {
-                    self.wait(key, None, plan, request)
-                })
-            }
+            Look::Wait(key, plan) => self.in_time(&key.clone(), plan, Request::from_parts(parts, body), |request| {
+                self.wait(key, None, plan, request)
+            }),
+            Look::Bypass(reason) => self.bypass(Request::from_parts(parts, body), reason),
+            Look::Nested { allows } => self.nested(Request::from_parts(parts, body), allows),
         }
     }
 }
@@ -139,6 +108,10 @@ fn has_body(body: &impl Body) -> bool {
 }
 
 impl<S> CacheService<S> {
+    pub(super) fn hit(&self, found: Found<StoredResponse>, plan: Use, extensions: Extensions) -> Stored {
+        Stored::hit(found, &self.layer.rules, plan, extensions)
+    }
+
     /// Does what the cache says, in the way that costs least.
     pub(super) fn take<ReqBody, ResBody>(
         &self,
@@ -157,15 +130,15 @@ impl<S> CacheService<S> {
         match turn {
             Turn::Run(fill, _) => {
                 let (parts, body) = request.into_parts();
-                let run = origin::run(Arc::clone(&self.rules), fill, self.inner(), parts, body);
-                ResponseFuture::fill(self.cache.handover(run))
+                let run = origin::run(Arc::clone(&self.layer.rules), fill, self.inner(), plan, parts, body);
+                ResponseFuture::fill(self.layer.cache.handover(run))
             }
             Turn::Wait(follower, key) => self.wait(key, Some(follower), plan, request),
             Turn::Hit(found, key) => self.serve(found, &key, plan, request),
             Turn::Shared(record, _) => {
-                self.cache.note(&record);
+                self.layer.cache.note(&record);
                 let (parts, _) = request.into_parts();
-                ResponseFuture::stored(Stored::shared(record, &self.rules, parts.extensions))
+                ResponseFuture::stored(Stored::shared(record, &self.layer.rules, plan, parts.extensions))
             }
         }
     }
@@ -206,14 +179,15 @@ impl<S> CacheService<S> {
         ResBody::Error: Send,
     {
         let (parts, body) = request.into_parts();
-        let ask = Ask::of(&self.cache, &self.rules, &parts);
+        let CacheLayer { cache, rules } = &*self.layer;
+        let ask = Ask::of(cache, rules, &parts);
         if let Some(reason) = plan.on_miss {
-            return match self.cache.look(&key, &ask).await {
+            return match cache.look(&key, &ask).await {
                 Ok(found) => self.serve(found, &key, plan, Request::from_parts(parts, body)).await,
                 Err(_) => self.bypass(Request::from_parts(parts, body), reason).await,
             };
         }
-        let turn = self.cache.turn(key, &ask, follower).await;
+        let turn = cache.turn(key, &ask, follower).await;
         self.take(turn, plan, Request::from_parts(parts, body)).await
     }
 
@@ -226,24 +200,22 @@ impl<S> CacheService<S> {
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
         ResBody: Body,
     {
-        self.cache.core.reporter.tell(&Event::Bypass { reason });
-        self.rules.hint(reason);
-        Inside::pass(request.extensions_mut(), &self.cache, reason);
-        let afterwards = Afterwards::Tell { reason, rules: Arc::clone(&self.rules) };
+        self.layer.cache.core.reporter.tell(&Event::Bypass { reason });
+        self.layer.rules.hint(reason);
+        Inside::pass(request.extensions_mut(), &self.layer.cache, reason);
+        let afterwards = Afterwards::Tell { reason, rules: Arc::clone(&self.layer.rules) };
         ResponseFuture::pass(self.inner(), request, afterwards)
     }
 
     /// Inside a fill of the same cache, this layer only says what it would have done.
-    fn nested<ReqBody, ResBody>(&self, request: Request<ReqBody>) -> ResponseFuture<S, ReqBody, ResBody>
+    fn nested<ReqBody, ResBody>(&self, request: Request<ReqBody>, allows: bool) -> ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
         ReqBody: Body,
         ResBody: Body,
     {
-        let (parts, body) = request.into_parts();
-        let allows = self.rules.of_request(&parts, has_body(&body)).is_ok();
-        let afterwards = Afterwards::Advise { allows, rules: Arc::clone(&self.rules) };
-        ResponseFuture::pass(self.inner(), Request::from_parts(parts, body), afterwards)
+        let afterwards = Afterwards::Advise { allows, rules: Arc::clone(&self.layer.rules) };
+        ResponseFuture::pass(self.inner(), request, afterwards)
     }
 }
 

@@ -1,4 +1,5 @@
-use bytes::Bytes;
+use std::sync::LazyLock;
+
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::{
@@ -6,7 +7,7 @@ use crate::{
     reason::{BypassReason, MissReason, NotStored},
 };
 
-pub(super) static NAME: HeaderName = HeaderName::from_static("cache-status");
+pub(super) const NAME: HeaderName = HeaderName::from_static("cache-status");
 
 /// What the cache did with a request: every response that went through a [`CacheLayer`] has it in its extensions,
 /// where [`CacheStatus::of`] reads it.
@@ -77,11 +78,18 @@ impl CacheStatus {
     }
 
     /// Makes what is left of a request the extensions of its response: a new map is two allocations.
+    #[inline]
     pub(super) fn begin(self, mut extensions: Extensions) -> Extensions {
-        extensions.clear();
         match self {
-            Self::Hit => drop(extensions.insert(Hit)),
-            told => drop(extensions.insert(Told(told))),
+            Self::Hit if extensions.is_empty() => return HIT.clone(),
+            Self::Hit => {
+                extensions.clear();
+                extensions.insert(Hit);
+            }
+            told => {
+                extensions.clear();
+                extensions.insert(Told(told));
+            }
         }
         extensions
     }
@@ -95,23 +103,24 @@ impl CacheStatus {
     /// The member of `Cache-Status` that says this (RFC 9211).
     pub(super) fn field(self, cache: &str, times: Option<Times>) -> HeaderValue {
         let mut seconds = itoa::Buffer::new();
-        let pieces = match (self, times) {
-            (Self::Hit, Some(Times { left: Some(left), .. })) => ["; hit", "; ttl=", seconds.format(left / 1_000)],
-            (Self::Hit | Self::Stale, None | Some(Times { left: None, .. })) => ["; hit", "", ""],
-            (Self::Stale, Some(Times { over, .. })) => ["; hit", "; ttl=-", seconds.format(over.div_ceil(1_000))],
-            (Self::StaleOnError, _) => ["; hit", "; detail=", "stale-if-error"],
-            (Self::Shared, _) => ["; fwd=miss", "; collapsed", ""],
-            (Self::Miss { reason, not_stored: None }, _) => [forwarded(reason), "; stored", ""],
-            (Self::Miss { reason, not_stored: Some(why) }, _) => [forwarded(reason), "; detail=", why.as_str()],
-            (Self::Bypass(reason), _) => ["; fwd=bypass", "; detail=", reason.as_str()],
+        let [first, second] = match (self, times) {
+            (Self::Hit, Some(Times { left: Some(left), .. })) => ["; hit; ttl=", seconds.format(left / 1_000)],
+            (Self::Hit | Self::Stale, None | Some(Times { left: None, .. })) => ["; hit", ""],
+            (Self::Stale, Some(Times { over, .. })) => ["; hit; ttl=-", seconds.format(over.div_ceil(1_000))],
+            (Self::StaleOnError, _) => ["; hit; detail=", "stale-if-error"],
+            (Self::Shared, _) => ["; fwd=miss", "; collapsed"],
+            (Self::Miss { reason, not_stored: None }, _) => [forwarded(reason), "; stored"],
+            (Self::Miss { reason, not_stored: Some(why) }, _) => [forwarded(reason), why.as_str()],
+            (Self::Bypass(reason), _) => ["; fwd=bypass", reason.as_str()],
         };
+        let is_detail = matches!(self, Self::Miss { not_stored: Some(_), .. } | Self::Bypass(_));
+        let detail = if is_detail { "; detail=" } else { "" };
         // Of exactly its size: so it becomes a value as it is.
-        let mut text = Vec::with_capacity(cache.len() + pieces.iter().map(|piece| piece.len()).sum::<usize>());
-        text.extend_from_slice(cache.as_bytes());
-        for piece in pieces {
-            text.extend_from_slice(piece.as_bytes());
+        let mut text = String::with_capacity(cache.len() + first.len() + detail.len() + second.len());
+        for piece in [cache, first, detail, second] {
+            text.push_str(piece);
         }
-        HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("cache"))
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("cache"))
     }
 }
 
@@ -129,6 +138,13 @@ fn forwarded(reason: MissReason) -> &'static str {
 /// A hit in the extensions of a response. It has no size, so it takes no allocation.
 #[derive(Clone, Copy)]
 struct Hit;
+
+/// What the extensions of a hit are if nothing can be reused: a clone of a map costs half of a new one.
+static HIT: LazyLock<Extensions> = LazyLock::new(|| {
+    let mut extensions = Extensions::new();
+    extensions.insert(Hit);
+    extensions
+});
 
 /// Anything else.
 #[derive(Clone, Copy)]

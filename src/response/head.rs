@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -17,13 +16,11 @@ pub(crate) struct Head {
     own: Box<[(u16, HeaderValue)]>,
 }
 
-/// So many fields are made for each answer, at most.
-const FILLED: usize = 3;
-
 /// The fields that are made for one answer: for each slot of a layer its value, or that it has none.
-pub(crate) struct Filled<'a> {
+pub(crate) struct Filled<'a, F> {
     pub(crate) slots: &'a Arc<[HeaderName]>,
-    pub(crate) values: ArrayVec<Option<HeaderValue>, FILLED>,
+    /// Of the slot at a position.
+    pub(crate) value: F,
 }
 
 impl Head {
@@ -57,25 +54,23 @@ impl Head {
 
     /// The fields of one answer, with what is made for it.
     #[inline]
-    pub(super) fn answer(&self, filled: Filled<'_>) -> HeaderMap {
+    pub(super) fn answer(&self, filled: &Filled<'_, impl Fn(usize) -> Option<HeaderValue>>) -> HeaderMap {
         let mut headers = self.shape.map.clone();
         if !self.own.is_empty() {
             self.put_own(&mut headers);
         }
-        if !(self.shape.slots.is_empty() && filled.slots.is_empty()) {
-            self.fill(&mut headers, filled);
+        let has_slots = !self.shape.slots.is_empty() || !filled.slots.is_empty();
+        if has_slots && !self.fill(&mut headers, filled) {
+            self.fill_by_name(&mut headers, filled);
         }
         headers
     }
 
-    fn fill(&self, headers: &mut HeaderMap, filled: Filled<'_>) {
-        if self.shape.has_slots(filled.slots) && filled.values.iter().all(Option::is_some) {
-            for (slot, value) in headers.values_mut().zip(filled.values.into_iter().flatten()) {
-                *slot = value;
-            }
-        } else {
-            self.fill_by_name(headers, filled);
-        }
+    /// Fills the slots where they are, if these are the slots and there is a value for each.
+    fn fill(&self, headers: &mut HeaderMap, filled: &Filled<'_, impl Fn(usize) -> Option<HeaderValue>>) -> bool {
+        let mut places = (0..filled.slots.len()).zip(headers.values_mut());
+        self.shape.has_slots(filled.slots)
+            && places.all(|(at, place)| (filled.value)(at).map(|value| *place = value).is_some())
     }
 
     fn put_own(&self, headers: &mut HeaderMap) {
@@ -92,12 +87,12 @@ impl Head {
 
     /// For what was stored by a layer with other options, or by an origin that sends such a field itself.
     #[cold]
-    fn fill_by_name(&self, headers: &mut HeaderMap, filled: Filled<'_>) {
+    fn fill_by_name(&self, headers: &mut HeaderMap, filled: &Filled<'_, impl Fn(usize) -> Option<HeaderValue>>) {
         for slot in &*self.shape.slots {
             headers.remove(slot);
         }
-        for (name, value) in filled.slots.iter().zip(filled.values) {
-            let Some(value) = value else { continue };
+        for (at, name) in filled.slots.iter().enumerate() {
+            let Some(value) = (filled.value)(at) else { continue };
             // A map that is full cannot tell; that is no reason to fail. Each cache on the way adds its own
             // `Cache-Status`, and ours comes after those nearer the origin.
             if name == "cache-status" {
@@ -137,7 +132,7 @@ mod tests {
     }
 
     fn answer(head: &Head) -> HeaderMap {
-        head.answer(Filled { slots: &Arc::default(), values: ArrayVec::new() })
+        head.answer(&Filled { slots: &Arc::default(), value: |_| None })
     }
 
     #[test]
@@ -169,8 +164,7 @@ mod tests {
     fn slots_are_filled_where_they_are_and_what_an_origin_sends_itself_is_no_slot() {
         let slots: Arc<[HeaderName]> = [header::AGE, HeaderName::from_static("cache-status")].into();
         let fill = |head: &Head, values: [Option<&'static str>; 2]| {
-            let values = values.into_iter().map(|value| value.map(HeaderValue::from_static)).collect();
-            head.answer(Filled { slots: &slots, values })
+            head.answer(&Filled { slots: &slots, value: |at: usize| values[at].map(HeaderValue::from_static) })
         };
 
         let stored = head(&map(&[("x-slot-test", "1")]), &slots);

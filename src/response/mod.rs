@@ -120,7 +120,7 @@ impl StoredResponse {
 
     /// The header fields of one answer, with what is made for it.
     #[inline]
-    pub(crate) fn headers_with(&self, filled: Filled<'_>) -> HeaderMap {
+    pub(crate) fn headers_with(&self, filled: &Filled<'_, impl Fn(usize) -> Option<HeaderValue>>) -> HeaderMap {
         self.head.answer(filled)
     }
 }

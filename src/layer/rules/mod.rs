@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
+use arrayvec::ArrayVec;
 use http::{HeaderName, Method, header};
 
-use super::catalogue::{Cookies, KeyPrefix, Minded, Prefix, Query};
+use super::{
+    catalogue::{Cookies, KeyPrefix, Minded, Prefix, Query},
+    status,
+};
 use crate::{
     key::HashMethod,
     profile::{Early, Profile},
@@ -29,6 +33,14 @@ pub(super) type RequestTest = Arc<dyn Fn(&http::request::Parts) -> bool + Send +
 pub(super) type StaleTest = Arc<dyn Fn(&http::request::Parts, &StoredResponse) -> bool + Send + Sync>;
 pub(super) type ResponseTest = Arc<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
 pub(super) type KeyFn = Arc<dyn Fn(&http::request::Parts) -> Option<String> + Send + Sync>;
+
+/// What is made anew for each answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Made {
+    Age,
+    HitHeader,
+    Status,
+}
 
 /// The settings of a layer; never changed once requests come.
 #[derive(Clone)]
@@ -64,6 +76,8 @@ pub(super) struct Rules {
     pub(super) cache_status: Option<String>,
     /// Fields that change at every hit: what `hit_header`, `age_header` and `cache_status` come to.
     pub(super) slots: Arc<[HeaderName]>,
+    /// What is in each of them.
+    pub(super) made: ArrayVec<Made, 3>,
     /// What selects before any response is known.
     pub(super) selectors: Arc<[Selector]>,
     pub(super) max_body_size: usize,
@@ -101,6 +115,7 @@ impl Default for Rules {
             age_header: false,
             cache_status: None,
             slots: Arc::default(),
+            made: ArrayVec::new(),
             selectors: Arc::default(),
             max_body_size: 1 << 20,
             body_wait: Duration::from_secs(1),
@@ -116,9 +131,12 @@ impl Rules {
     pub(super) fn settle(&mut self, cache: &Profile) {
         self.profile = self.own.or(*cache);
         self.early = self.profile.early();
-        let age = self.age_header.then_some(header::AGE);
-        let status = self.cache_status.is_some().then(|| HeaderName::from_static("cache-status"));
-        self.slots = age.into_iter().chain(self.hit_header.clone()).chain(status).collect();
+        let age = self.age_header.then_some((header::AGE, Made::Age));
+        let hit = self.hit_header.clone().map(|name| (name, Made::HitHeader));
+        let status = self.cache_status.is_some().then_some((status::NAME, Made::Status));
+        let slots = || [&age, &hit, &status].into_iter().flatten();
+        self.slots = slots().map(|(name, _)| name.clone()).collect();
+        self.made = slots().map(|(_, made)| *made).collect();
 
         let host = (!self.ignore_host || self.vary_by.contains(&header::HOST)).then_some(Selector::Host);
         let fields = self.vary_by.iter().cloned().map(Selector::from);

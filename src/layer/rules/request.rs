@@ -16,6 +16,8 @@ pub(in crate::layer) struct Use {
     pub(in crate::layer) is_head: bool,
     /// Skip the lookup, and store what comes.
     pub(in crate::layer) is_forced: bool,
+    /// Layers of other caches further out fill entries with the answer.
+    pub(in crate::layer) is_nested: bool,
     /// If nothing is stored: not to be answered for others, nor by them.
     pub(in crate::layer) on_miss: Option<BypassReason>,
 }
@@ -113,14 +115,16 @@ impl Rules {
         if self.unless.as_ref().is_some_and(|unless| unless(parts)) {
             return Err(BypassReason::Unless);
         }
-        self.credentials(&fields)?;
+        if fields.has(AUTHORIZATION | COOKIE) {
+            self.credentials(&fields)?;
+        }
         let is_forced = self.forced_update.as_ref().is_some_and(|forced| forced(parts))
             || self.obey_request && fields.has(CACHE_CONTROL) && policy::request_wants_refresh(&parts.headers);
         let on_miss = fields.on_miss(is_head, &parts.headers);
         match on_miss {
             // Nothing stored will do, and what comes cannot be stored.
             Some(reason) if is_forced => Err(reason),
-            on_miss => Ok((Use { is_head, is_forced, on_miss }, fields.host)),
+            on_miss => Ok((Use { is_head, is_forced, is_nested: false, on_miss }, fields.host)),
         }
     }
 

@@ -224,7 +224,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             Own::Stamp(stamp) => early.push(Carried::Own { stamp: stamp.clone(), was: stamp.now() }),
             Own::Tag(key) => keys.push(Arc::clone(key)),
         }
-        keys.extend(self.shared.instance.iter().map(|id| self.tag_of_instance(id)));
+        keys.extend(self.shared.instance.iter().map(|_| self.tag_of_instance()));
         keys.extend(tags.iter().map(|tag| cache.tag_key(Kind::Named, tag)));
         for key in &keys {
             early.push(cache.read_tag(key).await?);

@@ -47,9 +47,10 @@ impl Clock {
     pub fn now(&self) -> u64 {
         match &self.0 {
             Source::System => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 // `as_millis` divides 128 bits, which costs as much as the reading.
-                since.as_secs().saturating_mul(1_000) + u64::from(since.subsec_millis())
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| {
+                    since.as_secs().saturating_mul(1_000).saturating_add(since.subsec_millis().into())
+                })
             }
             #[cfg(feature = "testing")]
             Source::Manual(clock) => clock.0.load(Ordering::Relaxed),

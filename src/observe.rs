@@ -175,6 +175,7 @@ impl Reporter {
         Self { observer, ..Self::default() }
     }
 
+    #[inline]
     pub(crate) fn tell(&self, event: &Event<'_>) {
         self.counter(event).fetch_add(1, Ordering::Relaxed);
         if let Some(observer) = &self.observer {
@@ -190,6 +191,7 @@ impl Reporter {
         self.tell(&Event::Failed { operation, error });
     }
 
+    #[inline]
     fn counter(&self, event: &Event<'_>) -> &AtomicU64 {
         match event {
             Event::Hit { .. } => &self.hits,

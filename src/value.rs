@@ -1,8 +1,4 @@
-use std::{
-    any::{Any, TypeId},
-    fmt,
-    sync::Arc,
-};
+use std::{any::Any, fmt, ops::Deref, sync::Arc};
 
 use bytes::Bytes;
 
@@ -29,9 +25,24 @@ pub struct Value(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    Live(Arc<dyn Live>),
+    Live(Object),
     Bytes(Bytes),
     Integer(i64),
+}
+
+/// A live object. It is kept as what it can be turned back from at once, since that is what every hit does.
+#[derive(Clone)]
+struct Object {
+    object: Arc<dyn Any + Send + Sync>,
+    as_live: fn(&(dyn Any + Send + Sync)) -> &dyn Live,
+}
+
+impl Deref for Object {
+    type Target = dyn Live;
+
+    fn deref(&self) -> &dyn Live {
+        (self.as_live)(&*self.object)
+    }
 }
 
 /// An object that is kept as it is, and knows its bytes.
@@ -40,7 +51,6 @@ pub(crate) trait Live: Any + Send + Sync {
     fn kind(&self) -> u8;
     fn encode(&self) -> Result<Bytes>;
     fn weight(&self) -> usize;
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
 impl Value {
@@ -62,8 +72,10 @@ impl Value {
         Self(Repr::Integer(integer))
     }
 
-    pub(crate) fn live(object: Arc<dyn Live>) -> Self {
-        Self(Repr::Live(object))
+    pub(crate) fn live<T: Live>(object: Arc<T>) -> Self {
+        let as_live: fn(&(dyn Any + Send + Sync)) -> &dyn Live =
+            |object| object.downcast_ref::<T>().expect("it was made of a `T`");
+        Self(Repr::Live(Object { object, as_live }))
     }
 
     /// The bytes of this value. A live object is encoded anew at each call, an integer is ASCII digits.
@@ -128,8 +140,8 @@ impl Value {
     #[inline]
     pub(crate) fn downcast<T: Send + Sync + 'static>(self) -> Result<Arc<T>, Self> {
         match self.0 {
-            Repr::Live(object) if (*object).type_id() == TypeId::of::<T>() => {
-                Ok(object.into_any().downcast().expect("the type was compared"))
+            Repr::Live(Object { object, as_live }) => {
+                object.downcast().map_err(|object| Self(Repr::Live(Object { object, as_live })))
             }
             other => Err(Self(other)),
         }

@@ -131,27 +131,33 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     #[inline]
     pub fn begin(self) -> Begun<'a, T, K> {
         let Self { memoizer, args, unless, forced, own } = self;
-        let state = memoizer.look(args, unless, forced, own.as_deref());
-        Begun { memoizer, own, state }
+        let state =
+            if unless { memoizer.bypass(BypassReason::Unless) } else { memoizer.look(args, forced, own.as_deref()) };
+        Begun::of(memoizer, own, state)
     }
 
     /// The result: a kept one, or what `compute` makes.
+    #[inline]
     pub async fn call<F, Fut>(self, compute: F) -> T
     where
         T: Clone,
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.begin().call(compute).await
+        Arc::unwrap_or_clone(self.call_shared(compute).await)
     }
 
     /// As [`call`](Call::call), without a copy.
+    #[inline]
     pub async fn call_shared<F, Fut>(self, compute: F) -> Arc<T>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.begin().call_shared(compute).await
+        match self.begin().into_ready() {
+            Ok(value) => value,
+            Err(begun) => begun.call_shared(compute).await,
+        }
     }
 
     /// The result: a kept one, or what `compute` makes; only `Ok` is kept.
@@ -159,13 +165,14 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     /// # Errors
     ///
     /// Only what `compute` returned.
+    #[inline]
     pub async fn try_call<E, F, Fut>(self, compute: F) -> Result<T, E>
     where
         T: Clone,
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.begin().try_call(compute).await
+        self.try_call_shared(compute).await.map(Arc::unwrap_or_clone)
     }
 
     /// As [`try_call`](Call::try_call), without a copy.
@@ -173,12 +180,16 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     /// # Errors
     ///
     /// Only what `compute` returned.
+    #[inline]
     pub async fn try_call_shared<E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.begin().try_call_shared(compute).await
+        match self.begin().into_ready() {
+            Ok(value) => Ok(value),
+            Err(begun) => begun.try_call_shared(compute).await,
+        }
     }
 
     /// Stores a result that is known already, with the lifetime and the tags of this call.
@@ -208,8 +219,22 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     }
 }
 
-impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
+impl<'a, T: Send + Sync + 'static, K: Keep<T>> Begun<'a, T, K> {
+    fn of(memoizer: &'a Memoizer<T, K>, own: Own<'a, T>, state: State<T>) -> Self {
+        Self { memoizer, own, state }
+    }
+
+    /// The value, if it was kept: before a future is made that could wait for it.
+    #[inline]
+    fn into_ready(self) -> Result<Arc<T>, Self> {
+        match self {
+            Self { state: State::Ready(value), .. } => Ok(value),
+            other => Err(other),
+        }
+    }
+
     /// The result: a kept one, or what `compute` makes.
+    #[inline]
     pub async fn call<F, Fut>(self, compute: F) -> T
     where
         T: Clone,
@@ -220,6 +245,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
     }
 
     /// As [`call`](Begun::call), without a copy.
+    #[inline]
     pub async fn call_shared<F, Fut>(self, compute: F) -> Arc<T>
     where
         F: FnOnce() -> Fut,
@@ -236,6 +262,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
     /// # Errors
     ///
     /// Only what `compute` returned.
+    #[inline]
     pub async fn try_call<E, F, Fut>(self, compute: F) -> Result<T, E>
     where
         T: Clone,
@@ -268,13 +295,13 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
         Fut: Future<Output = Result<V, E>>,
     {
         // Begun outside of the fill that it is now a part of: what it has seen there was not noted.
-        if matches!(self.state, State::Ready(_) | State::Turn(_)) {
+        if self.state.has_seen() {
             FillContext::current_or_none(FillContext::refuse);
         }
         match self.state {
             State::Ready(value) => Ok(value),
             State::Bypass => compute().await.map(Into::into),
-            state => self.memoizer.wait(state, self.own.as_deref(), compute).await,
+            State::Later(later) => self.memoizer.wait(*later, self.own.as_deref(), compute).await,
         }
     }
 }
@@ -301,7 +328,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.at(args).begin().call(compute).await
+        Arc::unwrap_or_clone(self.call_shared(args, compute).await)
     }
 
     /// What `compute` makes, without the cache (`uncached` in Flask-Caching). Nothing is looked up or kept, and a fill
@@ -332,7 +359,10 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.at(args).begin().call_shared(compute).await
+        match self.look(args, false, None) {
+            State::Ready(value) => value,
+            state => Begun::of(self, None, state).call_shared(compute).await,
+        }
     }
 
     /// The result for these arguments: a kept one, or what `compute` makes, which is kept if it is `Ok`.
@@ -351,7 +381,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.at(args).begin().try_call(compute).await
+        self.try_call_shared(args, compute).await.map(Arc::unwrap_or_clone)
     }
 
     /// As [`try_call`](Memoizer::try_call), without a copy.
@@ -366,7 +396,10 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.at(args).begin().try_call_shared(compute).await
+        match self.look(args, false, None) {
+            State::Ready(value) => Ok(value),
+            state => Begun::of(self, None, state).try_call_shared(compute).await,
+        }
     }
 }
 

@@ -32,6 +32,10 @@ impl<T> Shared<T> {
         if let Some(version) = &self.version {
             lead.part("version", version);
         }
+        if let Some(instance) = &self.instance {
+            lead.backend.push("@");
+            lead.backend.push(instance);
+        }
         self.lead = lead.backend.as_str().into();
     }
 
@@ -39,10 +43,6 @@ impl<T> Shared<T> {
     #[inline]
     pub(super) fn write_key<A: Serialize + ?Sized>(&self, scope: &Scope, args: &A, key: &mut Key) -> Result<()> {
         key.backend.push(&self.lead);
-        if let Some(instance) = &self.instance {
-            key.backend.push("@");
-            key.backend.push(instance);
-        }
         write_canonical(args, &mut key.backend)?;
         match key.backend.as_str().len() {
             length if length > MAX_TEXT => Err(Error::message(

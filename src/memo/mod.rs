@@ -81,10 +81,10 @@ pub(crate) struct Shared<T> {
     /// What `make_name` made of it.
     made: Option<Box<str>>,
     version: Option<Box<str>>,
-    /// What keys begin with; follows from those above.
+    /// What keys begin with; follows from those above and from the instance.
     lead: Box<str>,
     all: Own,
-    /// The tag of one instance.
+    /// The text of one instance.
     instance: Option<Arc<str>>,
     hash: HashMethod,
     /// Shared by all clones, since it can be set.

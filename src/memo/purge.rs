@@ -38,7 +38,7 @@ impl<T, K> Memoizer<T, K> {
     /// What the backend says. It is then not known what was taken away; the call can be repeated.
     pub async fn delete_memoized(&self) -> Result<()> {
         match (&self.shared.instance, &self.shared.all) {
-            (Some(id), _) => self.cache.purge_tag_key(&self.tag_of_instance(id)).await,
+            (Some(_), _) => self.cache.purge_tag_key(&self.tag_of_instance()).await,
             (None, Own::Stamp(stamp)) => {
                 stamp.replace();
                 Ok(())
@@ -103,8 +103,8 @@ impl<T, K> Memoizer<T, K> {
         Ok(self.clone().with(|shared| shared.instance = Some(text)))
     }
 
-    pub(super) fn tag_of_instance(&self, id: &str) -> Arc<str> {
-        self.cache.tag_key(Kind::Instance, &format!("{}@{id}", self.shared.lead))
+    pub(super) fn tag_of_instance(&self) -> Arc<str> {
+        self.cache.tag_key(Kind::Instance, &self.shared.lead)
     }
 }
 

@@ -32,14 +32,11 @@ pub(crate) enum Home {
 
 impl Carried {
     /// Whether the stamp is still what it was; `None` if its backend has to be waited for.
+    #[inline]
     pub(crate) fn holds_now(&self, here: &dyn Backend) -> Option<bool> {
         match self {
             Self::Own { stamp, was } => Some(stamp.now() == *was),
-            Self::Tag { key, was, home: Home::Here } => Some(is(*was, here.get_now(key)?)),
-            Self::Tag { key, was, home: Home::There(there) } => match there.upgrade() {
-                Some(there) => Some(is(*was, there.get_now(key)?)),
-                None => Some(false),
-            },
+            Self::Tag { key, was, home } => home.has_now(key, *was, here),
         }
     }
 
@@ -83,6 +80,18 @@ impl Carried {
 }
 
 impl Home {
+    /// Whether the record of a tag there has this stamp; `None` if the backend has to be waited for.
+    fn has_now(&self, key: &str, stamp: u64, here: &dyn Backend) -> Option<bool> {
+        let found = match self {
+            Self::Here => here.get_now(key)?,
+            Self::There(there) => match there.upgrade() {
+                Some(there) => there.get_now(key)?,
+                None => return Some(false),
+            },
+        };
+        Some(is(stamp, found))
+    }
+
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Here, Self::Here) => true,

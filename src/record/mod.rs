@@ -9,7 +9,7 @@
 
 mod carried;
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
@@ -105,18 +105,24 @@ impl<P: Payload> Record<P> {
     /// Whether the key of this text is the one that it was stored under.
     #[inline]
     pub(crate) fn belongs_to(&self, digested: &str) -> bool {
-        self.meta.digested.as_deref().unwrap_or_default() == digested
+        match &self.meta.digested {
+            None => digested.is_empty(),
+            Some(own) => **own == *digested,
+        }
     }
 
     /// The record in a value: the live object itself, or what its bytes say.
     #[inline]
     pub(crate) fn from_value(value: Value) -> Result<Arc<Self>> {
-        match value.downcast::<Self>() {
-            Ok(record) => Ok(record),
-            Err(value) => match value.as_integer().and_then(P::from_integer) {
-                Some(payload) => Ok(Arc::new(Self { meta: Meta::plain(), payload })),
-                None => Self::from_bytes(&value.to_bytes()?).map(Arc::new),
-            },
+        value.downcast::<Self>().or_else(|value| Self::from_other(&value))
+    }
+
+    /// Out of the way of hits.
+    #[inline(never)]
+    fn from_other(value: &Value) -> Result<Arc<Self>> {
+        match value.as_integer().and_then(P::from_integer) {
+            Some(payload) => Ok(Arc::new(Self { meta: Meta::plain(), payload })),
+            None => Self::from_bytes(&value.to_bytes()?).map(Arc::new),
         }
     }
 
@@ -192,10 +198,6 @@ impl<P: Payload> Live for Record<P> {
     fn weight(&self) -> usize {
         let meta = self.meta.digested.as_deref().map_or(0, str::len) + self.meta.carried.len() * CARRIED;
         size_of::<Self>() + 16 + meta + self.payload.weight()
-    }
-
-    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
-        self
     }
 }
 

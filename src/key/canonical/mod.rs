@@ -63,26 +63,34 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     #[expect(clippy::unnecessary_wraps, reason = "most callers end with it")]
+    #[inline]
     fn push(self, text: &str) -> Done {
         self.out.push(text);
         Ok(())
     }
 
+    #[inline]
     fn integer(self, integer: impl itoa::Integer) -> Done {
         self.push(itoa::Buffer::new().format(integer))
     }
 
     #[inline]
     fn text(&mut self, text: &str) {
-        self.out.push(itoa::Buffer::new().format(text.len()));
+        // Most texts are short, and their length is one digit.
+        match u8::try_from(text.len()) {
+            Ok(digit @ 0..10) => self.out.push(char::from(b'0' + digit).encode_utf8(&mut [0])),
+            _ => self.out.push(itoa::Buffer::new().format(text.len())),
+        }
         self.out.push(":");
         self.out.push(text);
     }
 
+    #[inline]
     fn inside(out: &'a mut Text) -> Self {
         Self { out, is_enclosed: false }
     }
 
+    #[inline]
     fn begin(self, open: &str, close: &'static str) -> Items<'a> {
         self.out.push(open);
         Items { out: self.out, close, count: 0, is_tuple: false }

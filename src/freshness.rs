@@ -58,6 +58,18 @@ pub(crate) fn decide(now: u64, namespace: u64, meta: &Meta, has_failed: impl FnO
     stale(now, meta, has_failed)
 }
 
+/// As [`decide`], for a record of which something was marked stale that it depends on: it is stale before its time, and
+/// of use only if it has windows at all.
+pub(crate) fn decide_marked(now: u64, meta: &Meta, has_failed: impl FnOnce() -> bool) -> Decision {
+    let has = |until: u64| until > meta.fresh_until;
+    let windows = Meta {
+        stale_until: if has(meta.stale_until) { meta.stale_until } else { 0 },
+        error_until: if has(meta.error_until) { meta.error_until } else { 0 },
+        ..meta.clone()
+    };
+    stale(now, &windows, has_failed)
+}
+
 /// Whether its namespace was cleared after the fill of a record began.
 #[inline]
 pub(crate) fn is_cleared(namespace: u64, meta: &Meta) -> bool {

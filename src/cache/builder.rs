@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use foldhash::quality::RandomState;
 use tokio::sync::Semaphore;
 
-use super::{Background, Cache, Core, functions::Functions, markers::Markers};
+use super::{Background, Cache, Core, functions::Functions, lanes::Lanes, markers::Markers};
 use crate::{
     backend::Backend,
     clock::Clock,
@@ -184,6 +184,7 @@ impl CacheBuilder {
             markers: Markers::default(),
             failures: Markers::default(),
             stamps: Stamps::default(),
+            lanes: Lanes::default(),
             functions: Functions::default(),
             hasher: RandomState::default(),
         };

@@ -67,7 +67,7 @@ pub(super) enum Computed<T> {
 
 /// Runs the closure, and keeps what it made.
 pub(super) async fn run<T, E, F, Fut>(
-    fill: Fill,
+    mut fill: Fill,
     fallback: Option<Arc<Record<Encoded>>>,
     profile: Profile,
     compute: F,
@@ -79,7 +79,9 @@ where
 {
     let cache = fill.cache().clone();
     let outer = FillContext::current();
+    fill.prepare([""; 0]).await;
     let value = fill.context().clone().scope(compute()).await;
+    fill.settle_tags().await;
     fill.hand_on(&outer);
     match value {
         Ok(value) => {

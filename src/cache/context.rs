@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::Future,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -66,6 +67,8 @@ struct Filling {
 #[derive(Default)]
 struct Noted {
     carried: Vec<Carried>,
+    /// Tags whose stamps are still to be read.
+    tags: Vec<Box<str>>,
     /// Why the entry may not be stored.
     refused: Option<NotStored>,
 }
@@ -94,8 +97,14 @@ impl FillContext {
     }
 
     /// That of the caller; an empty one outside of fills.
+    ///
+    /// ```
+    /// use axum_caching::FillContext;
+    ///
+    /// FillContext::current().tag("of nothing, outside of fills");
+    /// ```
     #[inline]
-    pub(crate) fn current() -> Self {
+    pub fn current() -> Self {
         with_current(Clone::clone).unwrap_or_default()
     }
 
@@ -104,6 +113,41 @@ impl FillContext {
     /// Cancel safe if the future is.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, future)
+    }
+
+    /// Gives the entry that is being filled a tag, by which [`Cache::purge_tag`] takes it away: for what a function or a
+    /// handler finds in the data. Outside of fills it does nothing.
+    ///
+    /// A tag that is known before the data is read is better said there: at the call, the attribute or the layer. One
+    /// that is purged while the fill runs may cost that fill its entry, and so may, more rarely, another one's purge.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend, Memoizer};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let posts: Memoizer<String> = cache.memoizer("post");
+    /// let post = |author: u32| {
+    ///     posts.call(&1, async move || {
+    ///         Memoizer::context().tag(format!("user:{author}"));
+    ///         format!("by {author}")
+    ///     })
+    /// };
+    /// assert_eq!(post(7).await, "by 7");
+    /// cache.purge_tag("user:7").await?;
+    /// assert_eq!(post(8).await, "by 8");
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    pub fn tag(&self, tag: impl Into<String>) {
+        if let Some(filling) = &self.0 {
+            filling.lock().tags.push(tag.into().into());
+        }
+    }
+
+    /// The tags that were named since this was last asked.
+    pub(super) fn take_tags(&self) -> Vec<Box<str>> {
+        self.0.as_ref().map(|filling| mem::take(&mut filling.lock().tags)).unwrap_or_default()
     }
 
     /// The context of a new fill inside that of the caller.
@@ -146,7 +190,8 @@ impl FillContext {
             }
         }
         if noted.carried.len() > MAX_CARRIED {
-            *noted = Noted { carried: Vec::new(), refused: Some(NotStored::TooManyDependencies) };
+            noted.carried = Vec::new();
+            noted.refused = Some(NotStored::TooManyDependencies);
         }
     }
 

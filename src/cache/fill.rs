@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Cache, context::FillContext, lookup::KeyText};
+use super::{Cache, context::FillContext, lanes::Since, lookup::KeyText, tags::Kind};
 use crate::{
     error::{Error, ErrorKind},
     flight::{Head, Lead, Outcome},
@@ -14,7 +14,7 @@ use crate::{
     observe::Event,
     profile::{Profile, Windows},
     reason::{MissReason, NotStored},
-    record::{Carried, Meta, Payload, Record},
+    record::{Carried, Hold, Meta, Payload, Record},
     stamps,
     ttl::deadline,
 };
@@ -56,6 +56,8 @@ pub(crate) struct Fill {
     began: u64,
     /// The stamp of the namespace when the fill began: what is stored late is dead on arrival.
     namespace: u64,
+    /// The lanes of late tags, then.
+    since: Since,
     /// What its answer depends on beside that.
     context: FillContext,
 }
@@ -105,8 +107,9 @@ impl Fill {
             reason => cache.core.reporter.tell(&Event::Miss { key: &key.primary, reason }),
         }
         let (began, namespace) = (cache.core.clock.now(), cache.space.stamp.now());
+        let since = Since::now(&cache.core);
         let context = FillContext::of_fill(cache, &key.primary);
-        Self { key, reason, lead, cache: cache.clone(), began, namespace, context }
+        Self { key, reason, lead, cache: cache.clone(), began, namespace, since, context }
     }
 
     pub(crate) fn cache(&self) -> &Cache {
@@ -121,6 +124,37 @@ impl Fill {
     /// Notes what the answer depends on, before it is made.
     pub(crate) fn depends_on(&self, carried: &[Carried]) {
         self.context.note(carried, &self.cache.core.backend);
+    }
+
+    /// Reads what has to be read before the origin runs: the stamps of tags that are known already, and what tells
+    /// whether one is purged that is not. A tag that cannot be read leaves nothing to be stored.
+    pub(crate) async fn prepare(&mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) {
+        self.cache.read_lanes(&mut self.since).await;
+        for tag in tags {
+            match self.cache.read_tag(&self.cache.tag_key(Kind::Named, tag.as_ref())).await {
+                Some(carried) => self.depends_on(&[carried]),
+                None => self.context.refuse(),
+            }
+        }
+    }
+
+    /// Takes up the tags that were named while the origin ran: their stamps first, then the lanes, so that a purge is
+    /// seen by one of the two.
+    pub(crate) async fn settle_tags(&self) {
+        let tags = self.context.take_tags();
+        if tags.is_empty() {
+            return;
+        }
+        let keys: Vec<_> = tags.iter().map(|tag| self.cache.tag_key(Kind::Named, tag)).collect();
+        for key in &keys {
+            match self.cache.read_tag(key).await {
+                Some(carried) => self.depends_on(&[carried]),
+                None => self.context.refuse(),
+            }
+        }
+        if !self.cache.are_clear(&keys, &self.since).await {
+            self.context.refuse();
+        }
     }
 
     /// Hands what the answer depends on to the fill that its caller is a part of.
@@ -190,8 +224,9 @@ impl Fill {
     /// Others may only be handed what no purge has come to. Without others there is no need to ask the backend: what
     /// carries a stamp that is gone is dead on arrival.
     async fn still_holds(&self) -> Result<Vec<Carried>, NotStored> {
+        self.settle_tags().await;
         let carried = self.context.carried()?;
-        if self.lead.is_followed() && !self.cache.holds(&carried).await {
+        if self.lead.is_followed() && self.cache.holds(&carried).await == Hold::Gone {
             return Err(NotStored::Refused);
         }
         Ok(carried)
@@ -213,10 +248,12 @@ impl Fill {
         let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None, windows: Windows::default() };
         let record = self.context.carried().ok().map(|carried| self.record(payload, lifetime, 0, carried));
         // What a purge has overtaken is for nobody else; nor is what would have to be asked for first.
-        self.lead.end(match record.filter(|record| self.cache.holds_now(record) == Some(true)) {
-            Some(record) => Outcome::Shared(Arc::new(record).into_value()),
-            None => Outcome::LookUp,
-        });
+        self.lead.end(
+            match record.filter(|record| self.cache.holds_now(record).is_some_and(|hold| hold < Hold::Gone)) {
+                Some(record) => Outcome::Shared(Arc::new(record).into_value()),
+                None => Outcome::LookUp,
+            },
+        );
     }
 
     /// Shares nothing, and says nothing of later answers.

@@ -9,11 +9,11 @@ use super::{Cache, fill::OwnedKey, turn::Question};
 use crate::{
     error::{Error, ErrorKind, Result},
     flight::Head,
-    freshness::{Decision, Times, Why, decide, is_cleared, is_due},
+    freshness::{Decision, Times, Why, decide, decide_marked, is_cleared, is_due},
     key::Key,
     profile::Profile,
     reason::MissReason,
-    record::{Payload, Record},
+    record::{Hold, Payload, Record},
     stamps,
     value::Value,
 };
@@ -121,11 +121,13 @@ impl Cache {
             }
         };
         match looked {
-            Ok(found) if self.holds_now(&found.record)? => Some(Ok(Found { stores, ..found })),
-            Ok(found) => Some(Err(Missed { stores, now, ..Missed::with(MissReason::Purged, found.record) })),
+            Ok(found) => match self.holds_now(&found.record)? {
+                Hold::Holds => Some(Ok(Found { stores, ..found })),
+                hold => Some(self.marked(now, key, found, question, hold, stores)),
+            },
             Err(mut missed) => {
                 if let Some(fallback) = &missed.fallback {
-                    missed.fallback = self.holds_now(fallback)?.then(|| Arc::clone(fallback));
+                    missed.fallback = (self.holds_now(fallback)? < Hold::Gone).then(|| Arc::clone(fallback));
                 }
                 Some(Err(Missed { stores, now, ..missed }))
             }
@@ -149,11 +151,14 @@ impl Cache {
             }
         };
         match looked {
-            Ok(found) if self.holds(&found.record.meta.carried).await => Ok(Found { stores, ..found }),
-            Ok(found) => Err(Missed { stores, now, ..Missed::with(MissReason::Purged, found.record) }),
+            Ok(found) => match self.holds(&found.record.meta.carried).await {
+                Hold::Holds => Ok(Found { stores, ..found }),
+                hold => self.marked(now, key, found, question, hold, stores),
+            },
             Err(mut missed) => {
                 if let Some(fallback) = &missed.fallback {
-                    missed.fallback = self.holds(&fallback.meta.carried).await.then(|| Arc::clone(fallback));
+                    let hold = self.holds(&fallback.meta.carried).await;
+                    missed.fallback = (hold < Hold::Gone).then(|| Arc::clone(fallback));
                 }
                 Err(Missed { stores, now, ..missed })
             }
@@ -184,7 +189,7 @@ impl Cache {
         let records: Vec<_> = looked.iter().flatten().map(|found| &*found.record).collect();
         let mut hold = self.hold(&records).await.into_iter();
         let keep = |looked: Looked<_>| match looked {
-            Ok(found) if hold.next() != Some(true) => Err(Missed::with(MissReason::Purged, found.record)),
+            Ok(found) if hold.next() != Some(Hold::Holds) => Err(Missed::with(MissReason::Purged, found.record)),
             looked => looked,
         };
         looked.into_iter().map(keep).collect()
@@ -279,6 +284,29 @@ impl Cache {
     fn failed(&self, operation: &'static str, error: &Error, reason: MissReason) -> MissReason {
         self.core.reporter.failed(operation, error);
         reason
+    }
+
+    /// What an entry is good for that depends on something that was marked stale, or purged.
+    #[cold]
+    fn marked<Q: Question>(
+        &self,
+        now: u64,
+        key: &impl KeyText,
+        found: Found<Q::Payload>,
+        question: &Q,
+        hold: Hold,
+        stores: u64,
+    ) -> Looked<Q::Payload> {
+        let record = found.record;
+        let has_failed = || question.rescues() || self.is_spared(now, key.primary(), question, &record);
+        let missed = match decide_marked(now, &record.meta, has_failed) {
+            _ if hold == Hold::Gone => Missed::with(MissReason::Purged, record),
+            Decision::Stale(times) => return Ok(Found { record, times, state: State::Stale, stores }),
+            Decision::Spared(times) => return Ok(Found { record, times, state: State::Spared, stores }),
+            Decision::Fallback(_) => Missed::with_fallback(record, question),
+            Decision::Fresh(_) | Decision::Miss(_) => Missed::with(MissReason::Purged, record),
+        };
+        Err(Missed { stores, now, ..missed })
     }
 
     /// Whether the origin of a record has failed, so lately that it is not to be asked again.

@@ -8,10 +8,12 @@ mod context;
 mod entry;
 mod fill;
 mod functions;
+mod lanes;
 mod lookup;
 mod markers;
 #[cfg(all(test, model))]
 mod model;
+mod purges;
 mod refresh;
 mod store;
 mod tags;
@@ -36,7 +38,7 @@ pub(crate) use self::{
 };
 pub use self::{builder::CacheBuilder, context::FillContext};
 
-use self::{functions::Functions, markers::Markers};
+use self::{functions::Functions, lanes::Lanes, markers::Markers};
 use crate::{
     backend::Backend,
     clock::Clock,
@@ -109,6 +111,7 @@ pub(crate) struct Core {
     /// Keys with something stale to serve whose origin has failed.
     failures: Markers,
     stamps: Stamps,
+    lanes: Lanes,
     functions: Functions,
     hasher: foldhash::quality::RandomState,
 }

@@ -9,13 +9,13 @@ use super::{Cache, FillContext};
 use crate::{
     error::Result,
     key::HashMethod,
-    record::{Carried, Home, Record, tag_stamp, tag_value},
-    stamps::{self, Stamp},
+    record::{Carried, Hold, Home, Record, TagStamps},
+    stamps::Stamp,
 };
 
 /// How long the record of a tag is kept. Entries that are asked for after that are filled again once. It cannot be
 /// prolonged: a purge that comes between the look and the write would be undone.
-const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// There are as many of these as there are results that others depend on.
 const LIFETIME_OF_RESULT: Duration = Duration::from_secs(6 * 3600);
@@ -74,51 +74,23 @@ impl Cache {
         }
     }
 
-    async fn stamp_of_tag(&self, key: &str) -> Result<Option<u64>> {
+    async fn stamp_of_tag(&self, key: &str) -> Result<Option<TagStamps>> {
         let backend = &self.core.backend;
-        if let Some(stamp) = backend.get(key).await?.as_ref().and_then(tag_stamp) {
-            return Ok(Some(stamp));
+        if let Some(stamps) = backend.get(key).await?.as_ref().and_then(TagStamps::of) {
+            return Ok(Some(stamps));
         }
+        backend.add(key, TagStamps::fresh().to_value(), self.lifetime_of_tag(key)).await?;
+        // Whoever loses takes the stamp of the winner; and a backend that keeps nothing keeps none.
+        Ok(backend.get(key).await?.as_ref().and_then(TagStamps::of))
+    }
+
+    pub(super) fn lifetime_of_tag(&self, key: &str) -> Option<Duration> {
         let own = key.strip_prefix(self.space.scope.subtree()).unwrap_or(key);
-        let lifetime = match own {
+        match own {
             own if own.starts_with(Kind::Function.prefix()) => None,
             own if own.starts_with(Kind::Result.prefix()) => Some(LIFETIME_OF_RESULT),
             _ => Some(LIFETIME),
-        };
-        backend.add(key, tag_value(stamps::fresh()), lifetime).await?;
-        // Whoever loses takes the stamp of the winner; and a backend that keeps nothing keeps none.
-        Ok(backend.get(key).await?.as_ref().and_then(tag_stamp))
-    }
-
-    /// Takes away every result with this tag, and what was made of those; it costs the same however many there are.
-    ///
-    /// No run that began before it stores what it made.
-    ///
-    /// ```
-    /// # #[cfg(feature = "memory")]
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use axum_caching::{Cache, MemoryBackend};
-    ///
-    /// let cache = Cache::new(MemoryBackend::default());
-    /// let users = cache.memoizer("users");
-    /// let call = |age: u32| users.at(&"ada").tags(["user:7"]).call(async move || age);
-    ///
-    /// assert_eq!((call(35).await, call(36).await), (35, 35));
-    /// cache.purge_tag("user:7").await?;
-    /// assert_eq!(call(36).await, 36);
-    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// What the backend says. It is then not known whether the tag was purged; the call can be repeated.
-    pub async fn purge_tag(&self, tag: impl AsRef<str>) -> Result<()> {
-        self.purge_tag_key(&self.tag_key(Kind::Named, tag.as_ref())).await
-    }
-
-    /// Makes every entry unreachable that carries the stamp of a tag, or will.
-    pub(crate) async fn purge_tag_key(&self, key: &str) -> Result<()> {
-        self.core.backend.delete(key).await.map(drop)
+        }
     }
 
     /// Takes away what was made of memoized results, of which these may be some, after they were deleted: whoever reads
@@ -142,43 +114,41 @@ impl Cache {
 
     /// Whether everything that a record depends on is as it was; `None` if the backend has to be waited for.
     #[inline]
-    pub(super) fn holds_now<P>(&self, record: &Record<P>) -> Option<bool> {
+    pub(super) fn holds_now<P>(&self, record: &Record<P>) -> Option<Hold> {
+        let mut hold = Hold::Holds;
         for carried in &record.meta.carried {
-            if !carried.holds_now(&*self.core.backend)? {
-                return Some(false);
-            }
+            hold = hold.max(carried.holds_now(&*self.core.backend)?);
         }
-        Some(true)
+        Some(hold)
+    }
+
+    pub(super) async fn holds(&self, carried: &[Carried]) -> Hold {
+        let mut hold = Hold::Holds;
+        for one in carried {
+            hold = hold.max(one.holds(&*self.core.backend).await);
+        }
+        hold
     }
 
     /// As [`holds`](Cache::holds) for many records at once: each tag is asked for once.
-    pub(super) async fn hold<P>(&self, records: &[&Record<P>]) -> Vec<bool> {
-        let mut known: Vec<(Carried, bool)> = Vec::new();
-        let mut hold = Vec::with_capacity(records.len());
+    pub(super) async fn hold<P>(&self, records: &[&Record<P>]) -> Vec<Hold> {
+        let mut known: Vec<(Carried, Hold)> = Vec::new();
+        let mut all = Vec::with_capacity(records.len());
         for record in records {
-            let mut holds = true;
+            let mut hold = Hold::Holds;
             for carried in &record.meta.carried {
-                let before = known.iter().find(|(other, _)| other.is_of(carried)).map(|(_, holds)| *holds);
-                holds &= match before {
-                    Some(holds) => holds,
+                let before = known.iter().find(|(other, _)| other.is_of(carried)).map(|(_, hold)| *hold);
+                hold = hold.max(match before {
+                    Some(hold) => hold,
                     None => {
                         let now = carried.holds(&*self.core.backend).await;
                         known.push((carried.clone(), now));
                         now
                     }
-                };
+                });
             }
-            hold.push(holds);
+            all.push(hold);
         }
-        hold
-    }
-
-    pub(super) async fn holds(&self, carried: &[Carried]) -> bool {
-        for one in carried {
-            if !one.holds(&*self.core.backend).await {
-                return false;
-            }
-        }
-        true
+        all
     }
 }

@@ -134,6 +134,39 @@ impl CacheLayer {
         self.with(|rules| rules.version = Some(version.into()))
     }
 
+    /// Names that every response of this layer goes by: [`Cache::purge_tag`] takes away all entries with one of them.
+    /// They add to those that were set before.
+    ///
+    /// A hit with a tag looks the tag up too. A handler adds its own with
+    /// [`CachePolicy::tags`](crate::CachePolicy::tags).
+    ///
+    /// ```
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default())).tags(["news"]);
+    /// # let _ = layer;
+    /// ```
+    #[doc(alias = "surrogate_key")]
+    pub fn tags(self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.with(|rules| rules.tags.extend(tags.into_iter().map(Into::into)))
+    }
+
+    /// As [`tags`](CacheLayer::tags), for names that follow from the request. They are read before the handler runs, so
+    /// a purge that comes while it does is never missed and never mistaken.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let cache = Cache::new(NullBackend::default());
+    /// let layer = CacheLayer::new(&cache).tags_by(|request| {
+    ///     request.uri.path().strip_prefix("/users/").map(|id| format!("user:{id}")).into_iter().collect()
+    /// });
+    /// # let _ = layer;
+    /// ```
+    pub fn tags_by(self, tags: impl Fn(&request::Parts) -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.with(|rules| rules.tags_by = Some(Arc::new(tags)))
+    }
+
     /// Methods that are cached beside GET and HEAD; none by default.
     ///
     /// Their key has to cover what they ask: with [`key_by_body`](CacheLayer::key_by_body), or else

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     cache::{Core, Fill, FillContext, Lifetime},
     flight::Head,
-    policy::Terms,
+    policy::{CachePolicy, Terms},
     reason::{MissReason, NotStored},
     response::{Selecting, StoredResponse},
 };
@@ -36,7 +36,7 @@ use crate::{
 /// Runs the inner service for a fill.
 pub(super) async fn run<S, ReqBody, ResBody>(
     rules: Arc<Rules>,
-    fill: Fill,
+    mut fill: Fill,
     inner: S,
     plan: Use,
     mut parts: request::Parts,
@@ -53,9 +53,14 @@ where
         parts.headers.remove(header::IF_NONE_MATCH);
         parts.headers.remove(header::IF_MODIFIED_SINCE);
     }
+    fill.prepare(rules.tags_of(&parts)).await;
     Inside::fill(&mut parts.extensions, fill.cache());
     // An error drops the fill, and one of those who wait takes over.
     let response = fill.context().clone().scope(Oneshot::new(inner, Request::from_parts(parts, body))).await;
+    if let Some(policy) = response.as_ref().ok().and_then(|response| response.extensions().get::<CachePolicy>()) {
+        policy.names().iter().for_each(|tag| fill.context().tag(tag.as_str()));
+    }
+    fill.settle_tags().await;
     // A fill around this one depends on what the response was made of.
     fill.hand_on(&FillContext::current());
     let has_failed = response.as_ref().map_or(true, |response| response.status().is_server_error());
@@ -107,6 +112,7 @@ where
     let collecting = Collecting::new(body, Limits { size: rules.max_body_size, announced });
     match keeping.fill.context().clone().scope(collecting.gather()).await {
         Gathered::Complete(bytes) => {
+            keeping.fill.settle_tags().await;
             keeping.fill.hand_on(&FillContext::current());
             // A framing of its own, as a handler that proxies may copy it, contradicts the length that is now known.
             parts.headers.remove(header::TRANSFER_ENCODING);
@@ -190,6 +196,7 @@ impl Keeping {
         background.spawn(&runtime, None, async move {
             let collected = self.fill.context().clone().scope(collecting.run(&client, patience)).await;
             // Before its end is told: a fill around this one knows what it depends on when it has read all of it.
+            self.fill.settle_tags().await;
             self.fill.hand_on(&outer);
             let rest = match collected {
                 Collected::Whole(bytes) => {

@@ -98,7 +98,10 @@ where
                 self.wait(key, None, plan, request)
             }),
             Look::Bypass(reason) => self.bypass(Request::from_parts(parts, body), reason),
-            Look::Nested { allows } => self.nested(Request::from_parts(parts, body), allows),
+            Look::Nested { allows } => {
+                self.layer.rules.tag_outer(&parts);
+                self.nested(Request::from_parts(parts, body), allows)
+            }
         }
     }
 }

@@ -45,6 +45,7 @@ pub struct CachePolicy {
     ttl: Ttl,
     stale_while_revalidate: Option<Duration>,
     stale_if_error: Option<Duration>,
+    tags: Vec<String>,
 }
 
 impl CachePolicy {
@@ -87,6 +88,26 @@ impl CachePolicy {
     /// The response may not be kept, and not be shared with others who wait for it.
     pub fn no_store() -> Self {
         Self::ttl(Ttl::DontStore)
+    }
+
+    /// Names that the response goes by: [`Cache::purge_tag`](crate::Cache::purge_tag) takes away all entries with one
+    /// of them. What is known before the handler runs is better said at the layer, see
+    /// [`FillContext::tag`](crate::FillContext::tag).
+    ///
+    /// ```
+    /// use axum_caching::{CachePolicy, Ttl};
+    ///
+    /// let policy = CachePolicy::ttl(Ttl::Default).tags(["user:7", "news"]);
+    /// assert_ne!(policy, CachePolicy::default());
+    /// ```
+    #[doc(alias = "surrogate_key")]
+    pub fn tags(mut self, tags: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.tags
     }
 
     /// Whether the handler gave a lifetime, so that the status is its own affair.

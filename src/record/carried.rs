@@ -7,7 +7,12 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::{backend::Backend, error::Result, stamps::Stamp, value::Value};
+use crate::{
+    backend::Backend,
+    error::Result,
+    stamps::{self, Stamp},
+    value::Value,
+};
 
 /// More than this an entry does not depend on; it is then not stored.
 pub(crate) const MAX_CARRIED: usize = 256;
@@ -18,7 +23,56 @@ pub(crate) enum Carried {
     /// One of this process, which an entry that leaves the process cannot carry.
     Own { stamp: Stamp, was: u64 },
     /// The record of a tag in a backend.
-    Tag { key: Arc<str>, was: u64, home: Home },
+    Tag { key: Arc<str>, was: TagStamps, home: Home },
+}
+
+/// The stamps in the record of a tag. A purge takes both away, marking stale replaces the soft one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TagStamps {
+    pub(crate) hard: u64,
+    pub(crate) soft: u64,
+}
+
+impl TagStamps {
+    pub(crate) fn fresh() -> Self {
+        Self { hard: stamps::fresh(), soft: stamps::fresh() }
+    }
+
+    /// How the record is written.
+    pub(crate) fn to_value(self) -> Value {
+        Value::from_bytes([self.hard.to_le_bytes(), self.soft.to_le_bytes()].concat())
+    }
+
+    /// What the record says; what is no such record differs from every stamp.
+    pub(crate) fn of(value: &Value) -> Option<Self> {
+        let bytes = value.to_bytes().ok()?;
+        let (hard, soft) = bytes.split_first_chunk()?;
+        Some(Self { hard: u64::from_le_bytes(*hard), soft: u64::from_le_bytes(soft.try_into().ok()?) })
+    }
+
+    fn compared(self, found: Result<Option<Value>>) -> Hold {
+        match found.ok().flatten().as_ref().and_then(Self::of) {
+            Some(now) if now == self => Hold::Holds,
+            Some(now) if now.hard == self.hard => Hold::Marked,
+            _ => Hold::Gone,
+        }
+    }
+}
+
+/// Whether what an entry depends on is as it was; the later, the worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Hold {
+    Holds,
+    /// It was marked stale.
+    Marked,
+    /// It was purged, or nobody knows.
+    Gone,
+}
+
+impl From<bool> for Hold {
+    fn from(holds: bool) -> Self {
+        if holds { Self::Holds } else { Self::Gone }
+    }
 }
 
 /// Where the record of a tag is.
@@ -33,21 +87,21 @@ pub(crate) enum Home {
 impl Carried {
     /// Whether the stamp is still what it was; `None` if its backend has to be waited for.
     #[inline]
-    pub(crate) fn holds_now(&self, here: &dyn Backend) -> Option<bool> {
+    pub(crate) fn holds_now(&self, here: &dyn Backend) -> Option<Hold> {
         match self {
-            Self::Own { stamp, was } => Some(stamp.now() == *was),
+            Self::Own { stamp, was } => Some((stamp.now() == *was).into()),
             Self::Tag { key, was, home } => home.has_now(key, *was, here),
         }
     }
 
     /// Whether the stamp is still what it was. A record that is gone, or that cannot be read, is not.
-    pub(crate) async fn holds(&self, here: &dyn Backend) -> bool {
+    pub(crate) async fn holds(&self, here: &dyn Backend) -> Hold {
         match self {
-            Self::Own { stamp, was } => stamp.now() == *was,
-            Self::Tag { key, was, home: Home::Here } => is(*was, here.get(key).await),
+            Self::Own { stamp, was } => (stamp.now() == *was).into(),
+            Self::Tag { key, was, home: Home::Here } => was.compared(here.get(key).await),
             Self::Tag { key, was, home: Home::There(there) } => match there.upgrade() {
-                Some(there) => is(*was, there.get(key).await),
-                None => false,
+                Some(there) => was.compared(there.get(key).await),
+                None => Hold::Gone,
             },
         }
     }
@@ -80,16 +134,16 @@ impl Carried {
 }
 
 impl Home {
-    /// Whether the record of a tag there has this stamp; `None` if the backend has to be waited for.
-    fn has_now(&self, key: &str, stamp: u64, here: &dyn Backend) -> Option<bool> {
+    /// Whether the record of a tag there has these stamps; `None` if the backend has to be waited for.
+    fn has_now(&self, key: &str, was: TagStamps, here: &dyn Backend) -> Option<Hold> {
         let found = match self {
             Self::Here => here.get_now(key)?,
             Self::There(there) => match there.upgrade() {
                 Some(there) => there.get_now(key)?,
-                None => return Some(false),
+                None => return Some(Hold::Gone),
             },
         };
-        Some(is(stamp, found))
+        Some(was.compared(found))
     }
 
     fn is(&self, other: &Self) -> bool {
@@ -99,21 +153,6 @@ impl Home {
             _ => false,
         }
     }
-}
-
-/// How the record of a tag is written.
-pub(crate) fn tag_value(stamp: u64) -> Value {
-    Value::from_bytes(stamp.to_le_bytes().to_vec())
-}
-
-/// The stamp in the record of a tag; what is no such record differs from every stamp.
-pub(crate) fn tag_stamp(value: &Value) -> Option<u64> {
-    let bytes = value.to_bytes().ok()?;
-    Some(u64::from_le_bytes(bytes[..].try_into().ok()?))
-}
-
-fn is(was: u64, found: Result<Option<Value>>) -> bool {
-    found.is_ok_and(|value| value.as_ref().and_then(tag_stamp) == Some(was))
 }
 
 impl PartialEq for Carried {
@@ -126,7 +165,7 @@ impl fmt::Debug for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Own { was, .. } => write!(f, "own stamp {was:x}"),
-            Self::Tag { key, was, .. } => write!(f, "{key} {was:x}"),
+            Self::Tag { key, was, .. } => write!(f, "{key} {:x}.{:x}", was.hard, was.soft),
         }
     }
 }
@@ -147,7 +186,7 @@ impl Serialize for Carried {
 
 impl<'de> Deserialize<'de> for Carried {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (key, was) = <(String, u64)>::deserialize(deserializer)?;
+        let (key, was) = <(String, TagStamps)>::deserialize(deserializer)?;
         if key.is_empty() {
             return Err(de::Error::custom("a tag without a name"));
         }

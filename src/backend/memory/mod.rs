@@ -275,6 +275,23 @@ impl MemoryBackend {
         }
     }
 
+    fn replace(&self, key: &str, token: &[u8], value: Value, ttl: Option<Duration>) -> Result<bool> {
+        let now = self.0.clock.now();
+        let (key, entry) = self.entry(now, key, value, ttl)?;
+        let occupied = |_: &Key, old: &mut Entry| {
+            let is_it = old.expires > now && old.value.to_bytes().is_ok_and(|bytes| bytes.starts_with(token));
+            if is_it { EntryAction::ReplaceWithGuard } else { EntryAction::Retain(()) }
+        };
+        match self.0.table.entry(&key, None, occupied) {
+            EntryResult::Replaced(guard, _) => {
+                // An error says that somebody cleared or set the key meanwhile, and so came later than this.
+                let _ = guard.insert(entry);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     fn remove(&self, key: &str) -> bool {
         let removed = self.0.table.remove(key);
         removed.is_some_and(|(_, entry)| entry.expires > self.0.clock.now())
@@ -326,6 +343,16 @@ impl Backend for MemoryBackend {
             self.0.table.retain(|key, _| !key.starts_with(prefix));
         }
         BackendFuture::ready(Ok(()))
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        key: &'a str,
+        token: &'a [u8],
+        value: Value,
+        ttl: Option<Duration>,
+    ) -> BackendFuture<'a, bool> {
+        BackendFuture::ready(self.replace(key, token, value, ttl))
     }
 
     fn has<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {

@@ -17,6 +17,7 @@ use super::{
     status,
 };
 use crate::{
+    cache::FillContext,
     key::HashMethod,
     profile::{Early, Profile},
     reason::BypassReason,
@@ -32,6 +33,7 @@ pub(super) use self::{
 pub(super) type RequestTest = Arc<dyn Fn(&http::request::Parts) -> bool + Send + Sync>;
 pub(super) type StaleTest = Arc<dyn Fn(&http::request::Parts, &StoredResponse) -> bool + Send + Sync>;
 pub(super) type ResponseTest = Arc<dyn Fn(&http::response::Parts) -> bool + Send + Sync>;
+pub(super) type TagsFn = Arc<dyn Fn(&http::request::Parts) -> Vec<String> + Send + Sync>;
 pub(super) type KeyFn = Arc<dyn Fn(&http::request::Parts) -> Option<String> + Send + Sync>;
 
 /// What is made anew for each answer.
@@ -58,6 +60,8 @@ pub(super) struct Rules {
     pub(super) hash: HashMethod,
     pub(super) version: Option<String>,
     pub(super) methods: Vec<Method>,
+    pub(super) tags: Vec<String>,
+    pub(super) tags_by: Option<TagsFn>,
     /// The most bytes of a request body that are read for a key; `None`: none are.
     pub(super) key_by_body: Option<usize>,
     pub(super) unless: Option<RequestTest>,
@@ -99,6 +103,8 @@ impl Default for Rules {
             hash: HashMethod::default(),
             version: None,
             methods: Vec::new(),
+            tags: Vec::new(),
+            tags_by: None,
             key_by_body: None,
             unless: None,
             forced_update: None,
@@ -144,6 +150,18 @@ impl Rules {
         let names: &[String] = if let Minded::Only(names) = &self.cookies.0 { names } else { &[] };
         let cookies = names.iter().map(|name| Selector::Cookie(name.as_str().into()));
         self.selectors = host.into_iter().chain(fields).chain(cookies).collect();
+    }
+
+    /// The tags of a response that are known before it is made.
+    pub(super) fn tags_of(&self, parts: &http::request::Parts) -> Vec<String> {
+        let own = self.tags_by.as_ref().map(|tags| tags(parts)).unwrap_or_default();
+        self.tags.iter().cloned().chain(own).collect()
+    }
+
+    /// The tags of a layer inside the fill of another one are those of that fill.
+    pub(super) fn tag_outer(&self, parts: &http::request::Parts) {
+        let outer = FillContext::current();
+        self.tags_of(parts).into_iter().for_each(|tag| outer.tag(tag));
     }
 
     /// Whether a function makes the key, or a part of it.

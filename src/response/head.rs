@@ -59,7 +59,8 @@ impl Head {
         if !self.own.is_empty() {
             self.put_own(&mut headers);
         }
-        if !(self.shape.slots.is_empty() && filled.slots.is_empty()) && !self.fill(&mut headers, filled) {
+        let has_slots = !self.shape.slots.is_empty() || !filled.slots.is_empty();
+        if has_slots && !self.fill(&mut headers, filled) {
             self.fill_by_name(&mut headers, filled);
         }
         headers

@@ -17,7 +17,8 @@ pub(super) const NAME: HeaderName = HeaderName::from_static("cache-status");
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// use std::convert::Infallible;
 /// use axum_caching::{BypassReason, Cache, CacheLayer, CacheStatus, NullBackend};
-/// /// use http::{Request, Response};
+/// use bytes::Bytes;
+/// use http::{Request, Response};
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt, service_fn};
 ///

@@ -1,10 +1,10 @@
 //! What can be said of one call.
 
-use std::{borrow::Cow, convert::Infallible, fmt, future::Future, sync::Arc};
+use std::{borrow::Cow, fmt, future::Future, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Keep, Memoizer, flow::State};
+use super::{Begun, Keep, Memoizer, flow::State};
 use crate::{cache::FillContext, error::Result, observe::Event, reason::BypassReason, ttl::Ttl};
 
 /// A call of a memoized function, with what holds for this call alone; see [`Memoizer::at`].
@@ -35,14 +35,6 @@ impl<T> Default for Settings<'_, T> {
 }
 
 type Test<'a, T> = Box<dyn Fn(&T) -> bool + Send + Sync + 'a>;
-
-/// A call that has been looked up, and no longer borrows its arguments.
-#[must_use = "a call does nothing until it is told how to compute"]
-pub struct Begun<'a, T, K> {
-    memoizer: &'a Memoizer<T, K>,
-    own: Own<'a, T>,
-    state: State<T>,
-}
 
 impl<T, K> Memoizer<T, K> {
     /// A call with these arguments, to say more of it than that.
@@ -131,27 +123,33 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     #[inline]
     pub fn begin(self) -> Begun<'a, T, K> {
         let Self { memoizer, args, unless, forced, own } = self;
-        let state = memoizer.look(args, unless, forced, own.as_deref());
-        Begun { memoizer, own, state }
+        let state =
+            if unless { memoizer.bypass(BypassReason::Unless) } else { memoizer.look(args, forced, own.as_deref()) };
+        Begun::of(memoizer, own, state)
     }
 
     /// The result: a kept one, or what `compute` makes.
+    #[inline]
     pub async fn call<F, Fut>(self, compute: F) -> T
     where
         T: Clone,
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.begin().call(compute).await
+        Arc::unwrap_or_clone(self.call_shared(compute).await)
     }
 
     /// As [`call`](Call::call), without a copy.
+    #[inline]
     pub async fn call_shared<F, Fut>(self, compute: F) -> Arc<T>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.begin().call_shared(compute).await
+        match self.begin().into_ready() {
+            Ok(value) => value,
+            Err(begun) => begun.call_shared(compute).await,
+        }
     }
 
     /// The result: a kept one, or what `compute` makes; only `Ok` is kept.
@@ -159,13 +157,14 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     /// # Errors
     ///
     /// Only what `compute` returned.
+    #[inline]
     pub async fn try_call<E, F, Fut>(self, compute: F) -> Result<T, E>
     where
         T: Clone,
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.begin().try_call(compute).await
+        self.try_call_shared(compute).await.map(Arc::unwrap_or_clone)
     }
 
     /// As [`try_call`](Call::try_call), without a copy.
@@ -173,12 +172,16 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     /// # Errors
     ///
     /// Only what `compute` returned.
+    #[inline]
     pub async fn try_call_shared<E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
     where
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.begin().try_call_shared(compute).await
+        match self.begin().into_ready() {
+            Ok(value) => Ok(value),
+            Err(begun) => begun.try_call_shared(compute).await,
+        }
     }
 
     /// Stores a result that is known already, with the lifetime and the tags of this call.
@@ -208,77 +211,6 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     }
 }
 
-impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, T, K> {
-    /// The result: a kept one, or what `compute` makes.
-    pub async fn call<F, Fut>(self, compute: F) -> T
-    where
-        T: Clone,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = T>,
-    {
-        Arc::unwrap_or_clone(self.call_shared(compute).await)
-    }
-
-    /// As [`call`](Begun::call), without a copy.
-    pub async fn call_shared<F, Fut>(self, compute: F) -> Arc<T>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = T>,
-    {
-        match self.try_call_shared(async || Ok::<_, Infallible>(compute().await)).await {
-            Ok(value) => value,
-            Err(never) => match never {},
-        }
-    }
-
-    /// The result: a kept one, or what `compute` makes; only `Ok` is kept.
-    ///
-    /// # Errors
-    ///
-    /// Only what `compute` returned.
-    pub async fn try_call<E, F, Fut>(self, compute: F) -> Result<T, E>
-    where
-        T: Clone,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
-        self.try_call_shared(compute).await.map(Arc::unwrap_or_clone)
-    }
-
-    /// As [`try_call`](Begun::try_call), without a copy.
-    ///
-    /// # Errors
-    ///
-    /// Only what `compute` returned.
-    #[inline]
-    pub async fn try_call_shared<E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
-        self.try_call_arc(compute).await
-    }
-
-    /// As [`try_call_shared`](Begun::try_call_shared), of what may be shared already.
-    #[inline]
-    pub(crate) async fn try_call_arc<V, E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
-    where
-        V: Into<Arc<T>>,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>>,
-    {
-        // Begun outside of the fill that it is now a part of: what it has seen there was not noted.
-        if matches!(self.state, State::Ready(_) | State::Turn(_)) {
-            FillContext::current_or_none(FillContext::refuse);
-        }
-        match self.state {
-            State::Ready(value) => Ok(value),
-            State::Bypass => compute().await.map(Into::into),
-            state => self.memoizer.wait(state, self.own.as_deref(), compute).await,
-        }
-    }
-}
-
 impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     /// The result for these arguments: a kept one, or what `compute` makes, which is then kept.
     ///
@@ -301,7 +233,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.at(args).begin().call(compute).await
+        Arc::unwrap_or_clone(self.call_shared(args, compute).await)
     }
 
     /// What `compute` makes, without the cache (`uncached` in Flask-Caching). Nothing is looked up or kept, and a fill
@@ -332,7 +264,10 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = T>,
     {
-        self.at(args).begin().call_shared(compute).await
+        match self.look(args, false, None) {
+            State::Ready(value) => value,
+            state => Begun::of(self, None, state).call_shared(compute).await,
+        }
     }
 
     /// The result for these arguments: a kept one, or what `compute` makes, which is kept if it is `Ok`.
@@ -351,7 +286,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.at(args).begin().try_call(compute).await
+        self.try_call_shared(args, compute).await.map(Arc::unwrap_or_clone)
     }
 
     /// As [`try_call`](Memoizer::try_call), without a copy.
@@ -366,18 +301,15 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.at(args).begin().try_call_shared(compute).await
+        match self.look(args, false, None) {
+            State::Ready(value) => Ok(value),
+            state => Begun::of(self, None, state).try_call_shared(compute).await,
+        }
     }
 }
 
 impl<A: ?Sized, T, K> fmt::Debug for Call<'_, '_, A, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("of", &self.memoizer.name()).finish_non_exhaustive()
-    }
-}
-
-impl<T, K> fmt::Debug for Begun<'_, T, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Begun").field("of", &self.memoizer.name()).finish_non_exhaustive()
     }
 }

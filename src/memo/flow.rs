@@ -25,26 +25,48 @@ pub(super) enum State<T> {
     Ready(Arc<T>),
     /// The cache is not touched.
     Bypass,
+    /// Boxed, since it is hits that have to be handed on at once.
+    Later(Box<Later<T>>),
+}
+
+/// What is left to do where nothing was found at once.
+pub(super) enum Later<T> {
     Forced(OwnedKey),
     /// The caller is a part of the run for this key, and to wait for it would be to wait for itself.
     Recursion(OwnedKey),
-    Turn(Box<Turn<Memo<T>>>),
+    Turn(Turn<Memo<T>>),
     /// The backend does not answer at once, or the fill around this call has to be told first.
     Ask(OwnedKey),
 }
 
-impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
+impl<T> State<T> {
+    fn later(later: Later<T>) -> Self {
+        Self::Later(Box::new(later))
+    }
+
+    /// Whether something was looked up, and the fill around this call was not told.
     #[inline]
+    pub(super) fn has_seen(&self) -> bool {
+        match self {
+            Self::Ready(_) => true,
+            Self::Bypass => false,
+            Self::Later(later) => matches!(**later, Later::Turn(_)),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
+    /// Out of line, so that a future does not have room for what is needed here alone.
+    #[inline(never)]
     pub(super) fn look<A: Serialize + ?Sized>(
         &self,
         args: &A,
-        unless: bool,
         forced: bool,
         own: Option<&Settings<'_, T>>,
     ) -> State<T> {
         let shared = &*self.shared;
         let core = &self.cache.core;
-        if unless || shared.unless.as_ref().is_some_and(|unless| unless()) {
+        if shared.unless.as_ref().is_some_and(|unless| unless()) {
             return self.bypass(BypassReason::Unless);
         }
         let mut key = Key::default();
@@ -53,14 +75,14 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             return self.bypass(BypassReason::NoKey);
         }
         if forced || shared.forced_update.as_ref().is_some_and(|forced| forced()) {
-            return State::Forced(OwnedKey::from(&key));
+            return State::later(Later::Forced(OwnedKey::from(&key)));
         }
         if FillContext::is_current() {
             if FillContext::current().is_filling(&self.cache, key.backend.as_str()) {
                 core.reporter.tell(&Event::Bypass { reason: BypassReason::Recursion });
-                return State::Recursion(OwnedKey::from(&key));
+                return State::later(Later::Recursion(OwnedKey::from(&key)));
             }
-            return State::Ask(OwnedKey::from(&key));
+            return State::later(Later::Ask(OwnedKey::from(&key)));
         }
         let ask = self.ask(own, None);
         match self.cache.look_now(&key, &ask) {
@@ -69,10 +91,10 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                     core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
                     State::Ready(Arc::clone(value))
                 }
-                None => State::Ask(OwnedKey::from(&key)),
+                None => State::later(Later::Ask(OwnedKey::from(&key))),
             },
-            Some(Err(missed)) => State::Turn(Box::new(self.cache.begin(OwnedKey::from(&key), &ask, &missed))),
-            None => State::Ask(OwnedKey::from(&key)),
+            Some(Err(missed)) => State::later(Later::Turn(self.cache.begin(OwnedKey::from(&key), &ask, &missed))),
+            None => State::later(Later::Ask(OwnedKey::from(&key))),
         }
     }
 
@@ -83,7 +105,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
 
     pub(super) async fn wait<V, E, F, Fut>(
         &self,
-        state: State<T>,
+        later: Later<T>,
         own: Option<&Settings<'_, T>>,
         compute: F,
     ) -> Result<Arc<T>, E>
@@ -93,23 +115,21 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         Fut: Future<Output = Result<V, E>>,
     {
         let cache = &self.cache;
-        let fill = match state {
-            State::Ready(value) => return Ok(value),
-            State::Bypass => return compute().await.map(Into::into),
-            State::Forced(key) => {
+        let fill = match later {
+            Later::Forced(key) => {
                 self.note_results(slice::from_ref(&key), &FillContext::current()).await;
                 cache.alone(key, MissReason::Forced, 0)
             }
-            State::Recursion(key) => {
+            Later::Recursion(key) => {
                 let tags = own.map_or(&[][..], |own| &own.tags);
                 self.note_recursion(&[key], tags, &FillContext::current()).await;
                 return compute().await.map(Into::into);
             }
-            State::Turn(turn) => match self.turns(Err(*turn), own).await {
+            Later::Turn(turn) => match self.turns(Err(turn), own).await {
                 Ok(value) => return Ok(value),
                 Err(fill) => fill,
             },
-            State::Ask(key) => match self.turns(Ok(key), own).await {
+            Later::Ask(key) => match self.turns(Ok(key), own).await {
                 Ok(value) => return Ok(value),
                 Err(fill) => fill,
             },

@@ -1,10 +1,10 @@
 //! What can be said of one call.
 
-use std::{borrow::Cow, convert::Infallible, fmt, future::Future, sync::Arc};
+use std::{borrow::Cow, fmt, future::Future, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Keep, Memoizer, flow::State};
+use super::{Begun, Keep, Memoizer, flow::State};
 use crate::{cache::FillContext, error::Result, observe::Event, reason::BypassReason, ttl::Ttl};
 
 /// A call of a memoized function, with what holds for this call alone; see [`Memoizer::at`].
@@ -35,14 +35,6 @@ impl<T> Default for Settings<'_, T> {
 }
 
 type Test<'a, T> = Box<dyn Fn(&T) -> bool + Send + Sync + 'a>;
-
-/// A call that has been looked up, and no longer borrows its arguments.
-#[must_use = "a call does nothing until it is told how to compute"]
-pub struct Begun<'a, T, K> {
-    memoizer: &'a Memoizer<T, K>,
-    own: Own<'a, T>,
-    state: State<T>,
-}
 
 impl<T, K> Memoizer<T, K> {
     /// A call with these arguments, to say more of it than that.
@@ -219,93 +211,6 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     }
 }
 
-impl<'a, T: Send + Sync + 'static, K: Keep<T>> Begun<'a, T, K> {
-    fn of(memoizer: &'a Memoizer<T, K>, own: Own<'a, T>, state: State<T>) -> Self {
-        Self { memoizer, own, state }
-    }
-
-    /// The value, if it was kept: before a future is made that could wait for it.
-    #[inline]
-    fn into_ready(self) -> Result<Arc<T>, Self> {
-        match self {
-            Self { state: State::Ready(value), .. } => Ok(value),
-            other => Err(other),
-        }
-    }
-
-    /// The result: a kept one, or what `compute` makes.
-    #[inline]
-    pub async fn call<F, Fut>(self, compute: F) -> T
-    where
-        T: Clone,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = T>,
-    {
-        Arc::unwrap_or_clone(self.call_shared(compute).await)
-    }
-
-    /// As [`call`](Begun::call), without a copy.
-    #[inline]
-    pub async fn call_shared<F, Fut>(self, compute: F) -> Arc<T>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = T>,
-    {
-        match self.try_call_shared(async || Ok::<_, Infallible>(compute().await)).await {
-            Ok(value) => value,
-            Err(never) => match never {},
-        }
-    }
-
-    /// The result: a kept one, or what `compute` makes; only `Ok` is kept.
-    ///
-    /// # Errors
-    ///
-    /// Only what `compute` returned.
-    #[inline]
-    pub async fn try_call<E, F, Fut>(self, compute: F) -> Result<T, E>
-    where
-        T: Clone,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
-        self.try_call_shared(compute).await.map(Arc::unwrap_or_clone)
-    }
-
-    /// As [`try_call`](Begun::try_call), without a copy.
-    ///
-    /// # Errors
-    ///
-    /// Only what `compute` returned.
-    #[inline]
-    pub async fn try_call_shared<E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
-    where
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
-        self.try_call_arc(compute).await
-    }
-
-    /// As [`try_call_shared`](Begun::try_call_shared), of what may be shared already.
-    #[inline]
-    pub(crate) async fn try_call_arc<V, E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
-    where
-        V: Into<Arc<T>>,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>>,
-    {
-        // Begun outside of the fill that it is now a part of: what it has seen there was not noted.
-        if self.state.has_seen() {
-            FillContext::current_or_none(FillContext::refuse);
-        }
-        match self.state {
-            State::Ready(value) => Ok(value),
-            State::Bypass => compute().await.map(Into::into),
-            State::Later(later) => self.memoizer.wait(*later, self.own.as_deref(), compute).await,
-        }
-    }
-}
-
 impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     /// The result for these arguments: a kept one, or what `compute` makes, which is then kept.
     ///
@@ -406,11 +311,5 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
 impl<A: ?Sized, T, K> fmt::Debug for Call<'_, '_, A, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("of", &self.memoizer.name()).finish_non_exhaustive()
-    }
-}
-
-impl<T, K> fmt::Debug for Begun<'_, T, K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Begun").field("of", &self.memoizer.name()).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! Functions whose results are kept.
 
+mod begun;
 mod call;
 mod flow;
 mod keep;
@@ -16,7 +17,8 @@ use std::{
 };
 
 pub use self::{
-    call::{Begun, Call},
+    begun::Begun,
+    call::Call,
     keep::{Encoded, Keep, Live},
 };
 

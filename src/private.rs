@@ -202,7 +202,7 @@ where
 pub fn given<T: Given, K>(_: &Memoizer<T, K>) {}
 
 #[inline]
-pub fn begin<'a, A, T, K>(call: Call<'a, '_, A, T, K>) -> Begun<'a, T, K>
+pub fn begin<'a, 's, A, T, K>(call: Call<'a, 's, '_, A, T, K>) -> Begun<'a, 's, T, K>
 where
     A: Serialize + ?Sized,
     T: Send + Sync + 'static,
@@ -211,7 +211,7 @@ where
     call.begin()
 }
 
-pub fn call<T, K, F, Fut>(begun: Begun<'_, T, K>, compute: F) -> impl Future<Output = T>
+pub fn call<T, K, F, Fut>(begun: Begun<'_, '_, T, K>, compute: F) -> impl Future<Output = T>
 where
     T: Given + Send + Sync + 'static,
     K: Keep<T>,
@@ -221,7 +221,10 @@ where
     begun.call(compute)
 }
 
-pub fn try_call<T, K, E, F, Fut>(begun: Begun<'_, T, K>, compute: F) -> impl Future<Output = std::result::Result<T, E>>
+pub fn try_call<T, K, E, F, Fut>(
+    begun: Begun<'_, '_, T, K>,
+    compute: F,
+) -> impl Future<Output = std::result::Result<T, E>>
 where
     T: Given + Send + Sync + 'static,
     K: Keep<T>,
@@ -231,7 +234,7 @@ where
     begun.try_call(compute)
 }
 
-pub async fn call_shared<T, K, F, Fut>(begun: Begun<'_, T, K>, compute: F) -> Arc<T>
+pub async fn call_shared<T, K, F, Fut>(begun: Begun<'_, '_, T, K>, compute: F) -> Arc<T>
 where
     T: Send + Sync + 'static,
     K: Keep<T>,
@@ -245,7 +248,7 @@ where
 }
 
 pub fn try_call_shared<T, K, E, F, Fut>(
-    begun: Begun<'_, T, K>,
+    begun: Begun<'_, '_, T, K>,
     compute: F,
 ) -> impl Future<Output = std::result::Result<Arc<T>, E>>
 where
@@ -258,7 +261,7 @@ where
 }
 
 /// Stores a result that is known, with the lifetime and the tags of the call.
-pub async fn prime<A, T, K>(call: Call<'_, '_, A, T, K>, value: impl Into<Arc<T>>) -> Result<()>
+pub async fn prime<A, T, K>(call: Call<'_, '_, '_, A, T, K>, value: impl Into<Arc<T>>) -> Result<()>
 where
     A: Serialize + ?Sized,
     T: Send + Sync + 'static,

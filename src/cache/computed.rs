@@ -85,6 +85,7 @@ where
     fill.hand_on(&outer);
     match value {
         Ok(value) => {
+            let profile = fill.context().noted_profile().or(profile);
             let payload = cache.payload(&fill, &value, &profile);
             cache.keep(fill, payload, &profile).await;
             Ok(value)

@@ -10,6 +10,7 @@ use std::{
 use super::Cache;
 use crate::{
     backend::Backend,
+    profile::Profile,
     reason::NotStored,
     record::{Carried, MAX_CARRIED},
 };
@@ -69,6 +70,8 @@ struct Noted {
     carried: Vec<Carried>,
     /// Tags whose stamps are still to be read.
     tags: Vec<Box<str>>,
+    /// What the origin said of the entry.
+    profile: Profile,
     /// Why the entry may not be stored.
     refused: Option<NotStored>,
 }
@@ -143,6 +146,40 @@ impl FillContext {
         if let Some(filling) = &self.0 {
             filling.lock().tags.push(tag.into().into());
         }
+    }
+
+    /// Says how the entry that is being filled is kept up: its ttl and its windows, before what the call, the memoizer, the
+    /// layer or the cache say. What is said later goes before what was said earlier. Outside of fills it does nothing.
+    ///
+    /// A handler says the same in the response, with [`CachePolicy`](crate::CachePolicy), which goes before this.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, MemoryBackend, Memoizer, Profile, Ttl};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let rates: Memoizer<u32> = cache.memoizer("rate");
+    /// let rate = |rate| {
+    ///     rates.call(&"eur", async move || {
+    ///         // Nothing that is worth keeping.
+    ///         Memoizer::context().profile(Profile::ttl(Ttl::DontStore));
+    ///         rate
+    ///     })
+    /// };
+    /// assert_eq!((rate(1).await, rate(2).await), (1, 2));
+    /// # });
+    /// ```
+    pub fn profile(&self, profile: impl Into<Profile>) {
+        if let Some(filling) = &self.0 {
+            let mut noted = filling.lock();
+            noted.profile = profile.into().or(noted.profile);
+        }
+    }
+
+    /// What the origin said of the entry.
+    pub(crate) fn noted_profile(&self) -> Profile {
+        self.0.as_ref().map(|filling| filling.lock().profile).unwrap_or_default()
     }
 
     /// The tags that were named since this was last asked.

@@ -33,6 +33,7 @@ pub(crate) use self::{
     background::{Background, Handover},
     fill::{Fill, Lifetime, OwnedKey, Place},
     lookup::{Found, State},
+    refresh::Late,
     tags::Kind,
     turn::{Question, Turn},
 };

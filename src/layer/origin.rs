@@ -29,6 +29,7 @@ use crate::{
     cache::{Core, Fill, FillContext, Lifetime},
     flight::Head,
     policy::{CachePolicy, Terms},
+    profile::Profile,
     reason::{MissReason, NotStored},
     response::{Selecting, StoredResponse},
 };
@@ -60,6 +61,7 @@ where
     if let Some(policy) = response.as_ref().ok().and_then(|response| response.extensions().get::<CachePolicy>()) {
         policy.names().iter().for_each(|tag| fill.context().tag(tag.as_str()));
     }
+    let response = response.map(|response| noted(response, fill.context().noted_profile()));
     fill.settle_tags().await;
     // A fill around this one depends on what the response was made of.
     fill.hand_on(&FillContext::current());
@@ -74,6 +76,15 @@ where
         }
     }
     Ok(answer(&rules, fill, asked, response?).await)
+}
+
+/// What was said in the context of the fill holds where the response says nothing.
+fn noted<B>(mut response: Response<B>, profile: Profile) -> Response<B> {
+    if profile != Profile::default() {
+        let policy = response.extensions_mut().get_or_insert_default::<CachePolicy>();
+        policy.add(profile);
+    }
+    response
 }
 
 /// A run of the origin whose answer is to be kept, at least for those who wait.

@@ -7,14 +7,14 @@ use crate::{cache::FillContext, error::Result};
 
 /// A call that has been looked up, and no longer borrows its arguments.
 #[must_use = "a call does nothing until it is told how to compute"]
-pub struct Begun<'a, T, K> {
+pub struct Begun<'a, 's, T, K> {
     memoizer: &'a Memoizer<T, K>,
-    own: Own<'a, T>,
+    own: Own<'s, T>,
     state: State<T>,
 }
 
-impl<'a, T: Send + Sync + 'static, K: Keep<T>> Begun<'a, T, K> {
-    pub(super) fn of(memoizer: &'a Memoizer<T, K>, own: Own<'a, T>, state: State<T>) -> Self {
+impl<'a, 's, T: Send + Sync + 'static, K: Keep<T>> Begun<'a, 's, T, K> {
+    pub(super) fn of(memoizer: &'a Memoizer<T, K>, own: Own<'s, T>, state: State<T>) -> Self {
         Self { memoizer, own, state }
     }
 
@@ -100,7 +100,60 @@ impl<'a, T: Send + Sync + 'static, K: Keep<T>> Begun<'a, T, K> {
     }
 }
 
-impl<T, K> fmt::Debug for Begun<'_, T, K> {
+impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, 'static, T, K> {
+    /// As [`call`](Begun::call), with a `compute` that may run in the background: see
+    /// [`Memoizer::call_owned`].
+    pub async fn call_owned<F, Fut>(self, compute: F) -> T
+    where
+        T: Clone,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        let compute = move || {
+            let computed = compute();
+            async move { Ok::<_, Infallible>(computed.await) }
+        };
+        match self.try_call_owned(compute).await {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`try_call`](Begun::try_call), with a `compute` that may run in the background: see
+    /// [`Memoizer::call_owned`].
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    pub async fn try_call_owned<E, F, Fut>(self, compute: F) -> Result<T, E>
+    where
+        T: Clone,
+        E: Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.try_call_arc_owned(compute).await.map(Arc::unwrap_or_clone)
+    }
+
+    pub(crate) async fn try_call_arc_owned<V, E, F, Fut>(self, compute: F) -> Result<Arc<T>, E>
+    where
+        V: Into<Arc<T>> + Send,
+        E: Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        if self.state.has_seen() {
+            FillContext::current_or_none(FillContext::refuse);
+        }
+        match self.state {
+            State::Ready(value) => Ok(value),
+            State::Bypass => compute().await.map(Into::into),
+            State::Later(later) => self.memoizer.wait_owned(*later, self.own, compute).await,
+        }
+    }
+}
+
+impl<T, K> fmt::Debug for Begun<'_, '_, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Begun").field("of", &self.memoizer.name()).finish_non_exhaustive()
     }

@@ -9,12 +9,12 @@ use crate::{cache::FillContext, error::Result, observe::Event, reason::BypassRea
 
 /// A call of a memoized function, with what holds for this call alone; see [`Memoizer::at`].
 #[must_use = "a call does nothing until it is told how to compute"]
-pub struct Call<'a, 'args, A: ?Sized, T, K> {
+pub struct Call<'a, 's, 'args, A: ?Sized, T, K> {
     memoizer: &'a Memoizer<T, K>,
     args: &'args A,
     unless: bool,
     forced: bool,
-    own: Own<'a, T>,
+    own: Own<'s, T>,
 }
 
 /// Most calls have nothing of their own, and carry the room for a pointer only.
@@ -59,12 +59,12 @@ impl<T, K> Memoizer<T, K> {
     /// # });
     /// ```
     #[inline]
-    pub fn at<'a, 'args, A: Serialize + ?Sized>(&'a self, args: &'args A) -> Call<'a, 'args, A, T, K> {
+    pub fn at<'a, 's, 'args, A: Serialize + ?Sized>(&'a self, args: &'args A) -> Call<'a, 's, 'args, A, T, K> {
         Call { memoizer: self, args, unless: false, forced: false, own: None }
     }
 }
 
-impl<'a, A: Serialize + ?Sized, T, K> Call<'a, '_, A, T, K> {
+impl<'s, A: Serialize + ?Sized, T, K> Call<'_, 's, '_, A, T, K> {
     /// Whether this call does not touch the cache; a fill around it does not depend on it then.
     pub fn unless(mut self, unless: bool) -> Self {
         self.unless |= unless;
@@ -84,26 +84,26 @@ impl<'a, A: Serialize + ?Sized, T, K> Call<'a, '_, A, T, K> {
     }
 
     /// Kept values that this call does not take.
-    pub fn is_stale(mut self, is_stale: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
+    pub fn is_stale(mut self, is_stale: impl Fn(&T) -> bool + Send + Sync + 's) -> Self {
         self.own.get_or_insert_default().is_stale = Some(Box::new(is_stale));
         self
     }
 
     /// Values that are kept, beside what the memoizer says.
-    pub fn response_filter(mut self, filter: impl Fn(&T) -> bool + Send + Sync + 'a) -> Self {
+    pub fn response_filter(mut self, filter: impl Fn(&T) -> bool + Send + Sync + 's) -> Self {
         self.own.get_or_insert_default().filter = Some(Box::new(filter));
         self
     }
 
     /// Names that the result goes by: [`Cache::purge_tag`](crate::Cache::purge_tag) takes away all results with one
     /// of them, and what was made of those. They are known before anything is computed.
-    pub fn tags<S: Into<Cow<'a, str>>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
+    pub fn tags<S: Into<Cow<'s, str>>>(mut self, tags: impl IntoIterator<Item = S>) -> Self {
         self.own.get_or_insert_default().tags.extend(tags.into_iter().map(Into::into));
         self
     }
 }
 
-impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '_, A, T, K> {
+impl<'a, 's, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, 's, '_, A, T, K> {
     /// Looks the call up, as far as that goes without waiting. What comes after may take the arguments.
     ///
     /// It may hold the place of the one who computes, for whom others wait: call it or drop it at once.
@@ -121,7 +121,7 @@ impl<'a, A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'a, '
     /// # });
     /// ```
     #[inline]
-    pub fn begin(self) -> Begun<'a, T, K> {
+    pub fn begin(self) -> Begun<'a, 's, T, K> {
         let Self { memoizer, args, unless, forced, own } = self;
         let state =
             if unless { memoizer.bypass(BypassReason::Unless) } else { memoizer.look(args, forced, own.as_deref()) };
@@ -308,7 +308,86 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 }
 
-impl<A: ?Sized, T, K> fmt::Debug for Call<'_, '_, A, T, K> {
+impl<A: Serialize + ?Sized, T: Send + Sync + 'static, K: Keep<T>> Call<'_, 'static, '_, A, T, K> {
+    /// The result: a kept one, or what `compute` makes, which may run in the background: see
+    /// [`Memoizer::call_owned`]. What is said of the call must not borrow either.
+    pub async fn call_owned<F, Fut>(self, compute: F) -> T
+    where
+        T: Clone,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        self.begin().call_owned(compute).await
+    }
+
+    /// As [`call_owned`](Call::call_owned); only `Ok` is kept.
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    pub async fn try_call_owned<E, F, Fut>(self, compute: F) -> Result<T, E>
+    where
+        T: Clone,
+        E: Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.begin().try_call_owned(compute).await
+    }
+}
+
+impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
+    /// As [`call`](Memoizer::call), with a `compute` that owns what it uses: so it may run in the background, on the tokio
+    /// runtime of its caller.
+    ///
+    /// A stale result is served at once, and made anew behind the caller. A run that takes longer than the soft time-out
+    /// is not waited for if there is a stale result. A caller that goes away leaves its run behind, which goes on and is
+    /// kept. Without a runtime all this is as with `call`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, MemoryBackend, Profile};
+    ///
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let minute = Duration::from_secs(60);
+    /// let names = cache.memoizer("names").profile(Profile::ttl(minute).stale_while_revalidate(10 * minute));
+    ///
+    /// let id = String::from("ada");
+    /// let call = names.at(&*id).begin(); // what comes after may take the arguments
+    /// assert_eq!(call.call_owned(async move || format!("name of {id}")).await, "name of ada");
+    /// # });
+    /// ```
+    pub async fn call_owned<A, F, Fut>(&self, args: &A, compute: F) -> T
+    where
+        A: Serialize + ?Sized,
+        T: Clone,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        self.at(args).call_owned(compute).await
+    }
+
+    /// As [`try_call`](Memoizer::try_call), with a `compute` that owns what it uses: see
+    /// [`call_owned`](Memoizer::call_owned).
+    ///
+    /// # Errors
+    ///
+    /// Only what `compute` returned.
+    pub async fn try_call_owned<A, E, F, Fut>(&self, args: &A, compute: F) -> Result<T, E>
+    where
+        A: Serialize + ?Sized,
+        T: Clone,
+        E: Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.at(args).try_call_owned(compute).await
+    }
+}
+
+impl<A: ?Sized, T, K> fmt::Debug for Call<'_, '_, '_, A, T, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("of", &self.memoizer.name()).finish_non_exhaustive()
     }

@@ -1,6 +1,6 @@
 //! One call on its way: is its result kept, is somebody computing it, or is it this caller's to compute?
 
-use std::{borrow::Cow, future::Future, slice, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, slice, sync::Arc};
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use super::{
     question::Ask,
 };
 use crate::{
-    cache::{Fill, FillContext, Kind, Lifetime, OwnedKey, Turn},
+    cache::{Fill, FillContext, Kind, Late, Lifetime, OwnedKey, State as Use, Turn},
     flight::Follower,
     key::Key,
     observe::Event,
@@ -38,6 +38,17 @@ pub(super) enum Later<T> {
     Turn(Turn<Memo<T>>),
     /// The backend does not answer at once, or the fill around this call has to be told first.
     Ask(OwnedKey),
+}
+
+/// What there is to do then.
+pub(super) enum Next<T> {
+    Value(Arc<T>),
+    /// It may be served, and should be made anew.
+    Late(Arc<T>, Late<Memo<T>>),
+    /// And what may be served if that fails.
+    Run(Fill, Option<Arc<Record<Memo<T>>>>),
+    /// Compute, and keep nothing.
+    Uncached,
 }
 
 impl<T> State<T> {
@@ -87,7 +98,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         }
         let ask = self.ask(own, None);
         match self.cache.look_now(&key, &ask) {
-            Some(Ok(found)) => match found.record.payload.live() {
+            Some(Ok(found)) => match found.record.payload.live().filter(|_| found.state == Use::Fresh) {
                 Some(value) => {
                     core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
                     State::Ready(Arc::clone(value))
@@ -104,46 +115,25 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         State::Bypass
     }
 
-    pub(super) async fn wait<V, E, F, Fut>(
-        &self,
-        later: Later<T>,
-        own: Option<&Settings<'_, T>>,
-        compute: F,
-    ) -> Result<Arc<T>, E>
-    where
-        V: Into<Arc<T>>,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>>,
-    {
-        let cache = &self.cache;
-        let fill = match later {
+    /// What there is to do where nothing was found at once.
+    pub(super) async fn next(&self, later: Later<T>, own: Option<&Settings<'_, T>>) -> Next<T> {
+        match later {
             Later::Forced(key) => {
                 self.note_results(slice::from_ref(&key), &FillContext::current()).await;
-                cache.alone(key, MissReason::Forced, 0)
+                Next::Run(self.cache.alone(key, MissReason::Forced, 0), None)
             }
             Later::Recursion(key) => {
                 let tags = own.map_or(&[][..], |own| &own.tags);
                 self.note_recursion(&[key], tags, &FillContext::current()).await;
-                return compute().await.map(Into::into);
+                Next::Uncached
             }
-            Later::Turn(turn) => match self.turns(Err(turn), own).await {
-                Ok(value) => return Ok(value),
-                Err(fill) => fill,
-            },
-            Later::Ask(key) => match self.turns(Ok(key), own).await {
-                Ok(value) => return Ok(value),
-                Err(fill) => fill,
-            },
-        };
-        self.compute(fill, own, compute).await
+            Later::Turn(turn) => self.turns(Err(turn), own).await,
+            Later::Ask(key) => self.turns(Ok(key), own).await,
+        }
     }
 
     /// The value, or the task of computing it.
-    async fn turns(
-        &self,
-        begin: Result<OwnedKey, Turn<Memo<T>>>,
-        own: Option<&Settings<'_, T>>,
-    ) -> Result<Arc<T>, Fill> {
+    async fn turns(&self, begin: Result<OwnedKey, Turn<Memo<T>>>, own: Option<&Settings<'_, T>>) -> Next<T> {
         let cache = &self.cache;
         let outer = FillContext::current();
         let mut unfit = None;
@@ -159,53 +149,70 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 Err(turn) => turn,
             };
             match turn {
-                Turn::Run(fill, _) => return Err(fill),
+                Turn::Run(fill, fallback) => return Next::Run(fill, fallback),
                 Turn::Wait(follower, same) => (next, waiting) = (Ok(same), Some(follower)),
                 Turn::Hit(found, same) => match self.value(&found.record, own) {
                     Some(value) => {
-                        cache.core.reporter.tell(&Event::Hit { key: &same.primary });
+                        cache.tell_found(&same.primary, found.state);
                         outer.note(&found.record.meta.carried, &cache.core.backend);
-                        return Ok(value);
+                        return match Late::of(found, same) {
+                            Some(late) => Next::Late(value, late),
+                            None => Next::Value(value),
+                        };
                     }
                     None if unfit.is_none() => (next, unfit) = (Ok(same), Some(found.record.meta.nonce)),
-                    None => return Err(cache.alone(same, MissReason::Unreadable, 0)),
+                    None => return Next::Run(cache.alone(same, MissReason::Unreadable, 0), None),
                 },
                 Turn::Shared(record, same) => match self.value(&record, own) {
                     Some(value) => {
                         outer.note(&record.meta.carried, &cache.core.backend);
-                        return Ok(value);
+                        return Next::Value(value);
                     }
-                    None => return Err(cache.alone(same, MissReason::NotShared, 0)),
+                    None => return Next::Run(cache.alone(same, MissReason::NotShared, 0), None),
                 },
             }
         }
     }
 
-    /// Runs the closure, and keeps what it made.
-    async fn compute<V, E, F, Fut>(&self, fill: Fill, own: Option<&Settings<'_, T>>, compute: F) -> Result<Arc<T>, E>
+    /// Runs the closure, and keeps what it made; `fallback` is served if it fails.
+    pub(super) async fn compute<V, E, F, Fut>(
+        &self,
+        mut fill: Fill,
+        own: Option<&Settings<'_, T>>,
+        fallback: Option<Arc<Record<Memo<T>>>>,
+        compute: F,
+    ) -> Result<Arc<T>, E>
     where
         V: Into<Arc<T>>,
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
         let outer = FillContext::current();
-        let early = self.early(own.map_or(&[], |own| &own.tags)).await;
-        fill.depends_on(early.as_deref().unwrap_or_default());
+        fill.prepare(own.map_or(&[][..], |own| &own.tags)).await;
+        if let Some(early) = self.early(&[]).await {
+            fill.depends_on(&early);
+        } else {
+            fill.context().refuse();
+        }
         let result = fill.context().clone().scope(compute()).await;
+        fill.settle_tags().await;
         fill.hand_on(&outer);
-        let value = result?.into();
-        match self.lifetime(&value, own) {
-            _ if early.is_none() => {
-                outer.refuse();
-                fill.decline(NotStored::Backend);
+        let value: Arc<T> = match result {
+            Ok(value) => value.into(),
+            Err(error) => {
+                let stale =
+                    |record: Arc<_>| self.cache.serve_stale(&fill.key, &record, |record| self.value(record, own));
+                let value = fallback.and_then(stale).ok_or(error)?;
+                fill.fall_back(self.shared.profile.backoff());
+                return Ok(value);
             }
+        };
+        let kept = self.lifetime(&value, own, fill.context().noted_profile());
+        let kept = kept.and_then(|lifetime| Ok((lifetime, self.payload(Arc::clone(&value))?)));
+        match kept {
             Err(reason) => fill.decline(reason),
-            Ok(fresh) => {
-                let Some(payload) = self.payload(Arc::clone(&value)) else {
-                    fill.decline(NotStored::Incomplete);
-                    return Ok(value);
-                };
-                let stored = self.cache.store(fill, payload, self.until(fresh)).await;
+            Ok((lifetime, payload)) => {
+                let stored = self.cache.store(fill, payload, lifetime).await;
                 if let Some(Err(NotStored::Refused)) = stored {
                     outer.refuse();
                 }
@@ -253,30 +260,33 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         Some(early)
     }
 
-    pub(super) fn until(&self, fresh: Option<Duration>) -> Lifetime {
-        Lifetime::of(self.cache.core.clock.now(), fresh, Windows::default(), &Profile::default())
-    }
-
-    /// How long a value is kept; `None` is for ever.
-    pub(super) fn lifetime(&self, value: &T, own: Option<&Settings<'_, T>>) -> Result<Option<Duration>, NotStored> {
+    /// How long a value is kept, and what it is good for after that; `noted` is what the function said of it.
+    pub(super) fn lifetime(
+        &self,
+        value: &T,
+        own: Option<&Settings<'_, T>>,
+        noted: Profile,
+    ) -> Result<Lifetime, NotStored> {
         let shared = &*self.shared;
-        let ttl = match &shared.negative {
-            Some((is_negative, ttl)) if is_negative(value) => *ttl,
+        let (ttl, windows) = match &shared.negative {
+            Some((is_negative, ttl)) if is_negative(value) => (*ttl, Windows::default()),
             _ => {
                 let keeps = shared.response_filter.as_ref().is_none_or(|filter| filter(value))
                     && own.and_then(|own| own.filter.as_ref()).is_none_or(|filter| filter(value));
                 if !keeps {
                     return Err(NotStored::Filtered);
                 }
-                own.map_or(Ttl::Default, |own| own.ttl).or(self.ttl_now())
+                let ttl = noted.ttl.or(own.map_or(Ttl::Default, |own| own.ttl)).or(self.ttl_now());
+                (ttl, noted.or(shared.profile).windows())
             }
         };
-        ttl.or(self.cache.ttl()).lifetime().ok_or(NotStored::NoLifetime)
+        let fresh = ttl.or(self.cache.ttl()).lifetime().ok_or(NotStored::NoLifetime)?;
+        Ok(Lifetime::of(self.cache.core.clock.now(), fresh, windows, &shared.profile))
     }
 
-    /// A value to be kept. `None` if nobody knows what it weighs; then its `Serialize` cannot write it for a backend
-    /// that keeps bytes either.
-    pub(super) fn payload(&self, value: Arc<T>) -> Option<Memo<T>> {
+    /// A value to be kept. One of which nobody knows what it weighs cannot be: its `Serialize` cannot write it for a
+    /// backend that keeps bytes either.
+    pub(super) fn payload(&self, value: Arc<T>) -> Result<Memo<T>, NotStored> {
         let heap = self.shared.weigh.as_ref().map(|weigh| weigh(&value));
         let core = &self.cache.core;
         let mut memo = K::keep(value, Way(Arc::clone(&core.codec)));
@@ -284,16 +294,17 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             (Some(heap), _) => memo.heap = Ok(heap),
             (None, Err(error)) => {
                 core.reporter.failed("encode", error);
-                return None;
+                return Err(NotStored::Incomplete);
             }
             (None, Ok(_)) => {}
         }
-        Some(memo)
+        Ok(memo)
     }
 
     pub(super) fn ask<'a>(&'a self, own: Option<&'a Settings<'_, T>>, unfit: Option<u64>) -> Ask<'a, T> {
         Ask {
-            profile: Profile::default(),
+            profile: &self.shared.profile,
+            early: self.shared.early,
             of_all: self.shared.is_stale.as_deref(),
             of_call: own.and_then(|own| own.is_stale.as_deref()),
             unfit,

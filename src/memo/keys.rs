@@ -13,11 +13,14 @@ use crate::{
     cache::{Kind, OwnedKey},
     error::{Error, ErrorKind, Result},
     key::{Key, MAX_KEY, MAX_TEXT, Scope, write_canonical},
+    profile::Profile,
 };
 
 impl<T> Shared<T> {
     /// Works out what follows from the settings.
-    pub(super) fn settle(&mut self, scope: &Scope) {
+    pub(super) fn settle(&mut self, scope: &Scope, cache: &Profile) {
+        self.profile = self.own.or(*cache);
+        self.early = self.profile.early();
         let mut lead = Key::default();
         scope.begin("memo/", &mut lead);
         lead.backend.push(&self.name);

@@ -13,8 +13,7 @@ use serde::Serialize;
 
 use super::{Keep, Memoizer};
 use crate::{
-    cache::{Fill, FillContext, OwnedKey},
-    observe::Event,
+    cache::{Fill, FillContext, OwnedKey, State},
     reason::{BypassReason, MissReason, NotStored},
 };
 
@@ -58,7 +57,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         }
     }
 
-    /// As [`call_many`](Memoizer::call_many); of an error nothing is kept.
+    /// As [`call_many`](Memoizer::call_many); of an error nothing is kept, and no stale result is served for it.
     ///
     /// # Errors
     ///
@@ -76,9 +75,15 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         self.look_up(&mut batch).await;
         let missing: Vec<&A> = batch.missing().map(|index| &args[index]).collect();
         if !missing.is_empty() {
-            let (fills, context) = self.begin_all(&batch).await;
+            let (mut fills, context) = self.begin_all(&batch).await;
+            if let Some(first) = fills.iter_mut().flatten().next() {
+                first.prepare([""; 0]).await;
+            }
             let made = context.scope(compute(&missing)).await;
             let outer = FillContext::current();
+            if let Some(first) = fills.iter().flatten().next() {
+                first.settle_tags().await;
+            }
             fills.iter().flatten().for_each(|fill| fill.hand_on(&outer));
             let made = made?;
             assert_eq!(made.len(), missing.len(), "results of `{}` for so many arguments", self.name());
@@ -116,9 +121,11 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         }
         let found = self.cache.look_many(&keys, &self.ask(None, None)).await;
         for (entry, found) in batch.entries.iter_mut().filter(|entry| entry.key.is_some()).zip(found) {
-            let value = found.ok().and_then(|found| Some((self.value(&found.record, None)?, found)));
+            // One that is stale is made anew with those that are missing.
+            let found = found.ok().filter(|found| found.state != State::Stale);
+            let value = found.and_then(|found| Some((self.value(&found.record, None)?, found)));
             if let (Some((value, found)), Some(key)) = (value, &entry.key) {
-                self.cache.core.reporter.tell(&Event::Hit { key: &key.primary });
+                self.cache.tell_found(&key.primary, found.state);
                 outer.note(&found.record.meta.carried, &self.cache.core.backend);
                 entry.value = Some(Arc::unwrap_or_clone(value));
             }
@@ -151,12 +158,10 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 Ok(carried) => fill.depends_on(&carried),
                 Err(_) => fill.context().refuse(),
             }
-            match self.lifetime(value, None) {
+            let kept = self.lifetime(value, None, together.noted_profile());
+            match kept.and_then(|lifetime| Ok((lifetime, self.payload(Arc::new(value.clone()))?))) {
+                Ok((lifetime, payload)) => stores.push(Box::pin(self.cache.store(fill, payload, lifetime))),
                 Err(reason) => fill.decline(reason),
-                Ok(fresh) => match self.payload(Arc::new(value.clone())) {
-                    Some(payload) => stores.push(Box::pin(self.cache.store(fill, payload, self.until(fresh)))),
-                    None => fill.decline(NotStored::Incomplete),
-                },
             }
         }
         for stored in all(stores).await {

@@ -9,6 +9,7 @@ mod many;
 mod options;
 mod purge;
 mod question;
+mod run;
 
 use std::{
     fmt,
@@ -25,6 +26,7 @@ pub use self::{
 use crate::{
     cache::{Cache, FillContext, Kind},
     key::HashMethod,
+    profile::{Early, Profile},
     stamps::Stamp,
     ttl::Ttl,
 };
@@ -89,6 +91,11 @@ pub(crate) struct Shared<T> {
     /// The text of one instance.
     instance: Option<Arc<str>>,
     hash: HashMethod,
+    /// As it was set, but for its ttl.
+    own: Profile,
+    /// With what the cache says; follows from the one above.
+    profile: Profile,
+    early: Early,
     /// Shared by all clones, since it can be set.
     ttl: Arc<Mutex<Ttl>>,
     unless: Option<Flag>,
@@ -130,6 +137,9 @@ impl Cache {
             all,
             instance: None,
             hash: HashMethod::default(),
+            own: Profile::default(),
+            profile: Profile::default(),
+            early: Early::default(),
             ttl: Arc::default(),
             unless: None,
             forced_update: None,
@@ -189,6 +199,9 @@ impl<T> Clone for Shared<T> {
             all: self.all.clone(),
             instance: self.instance.clone(),
             hash: self.hash,
+            own: self.own,
+            profile: self.profile,
+            early: self.early,
             ttl: Arc::clone(&self.ttl),
             unless: self.unless.clone(),
             forced_update: self.forced_update.clone(),

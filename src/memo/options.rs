@@ -11,6 +11,7 @@ use super::{Encoded, Live, Memoizer, Shared};
 use crate::{
     error::{Error, ErrorKind, Result},
     key::HashMethod,
+    profile::Profile,
     ttl::Ttl,
 };
 
@@ -20,6 +21,36 @@ impl<T, K> Memoizer<T, K> {
     pub fn ttl(self, ttl: impl Into<Ttl>) -> Self {
         let ttl = ttl.into();
         self.with(|shared| shared.ttl = Arc::new(Mutex::new(ttl)))
+    }
+
+    /// How results are kept up: beside the ttl, for how long a stale one is served while it is made anew or if that
+    /// fails, and so on. What the profile does not set stays as it is, or is as the cache says.
+    ///
+    /// With [`call`](Memoizer::call) and its like, which compute in their caller, one of those who find a stale result
+    /// computes, and the others are served the stale one meanwhile. [`call_owned`](Memoizer::call_owned) lets nobody wait.
+    /// A soft time-out holds for those who wait for another, and for owned calls; a hard one does not hold: a time-out in
+    /// the function itself gives an error of its own type, which counts as a failure.
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, MemoryBackend, Memoizer, Profile, testing::ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(MemoryBackend::builder().clock(clock.clock()).build()).clock(clock.clock()).build();
+    /// let minute = Duration::from_secs(60);
+    /// let rates: Memoizer<u32> = cache.memoizer("rate").profile(Profile::ttl(minute).stale_if_error(60 * minute));
+    ///
+    /// assert_eq!(rates.try_call(&"eur", async || Ok::<_, &str>(7)).await, Ok(7));
+    /// clock.advance(2 * minute);
+    /// assert_eq!(rates.try_call(&"eur", async || Err("down")).await, Ok(7));
+    /// # });
+    /// ```
+    pub fn profile(self, profile: impl Into<Profile>) -> Self {
+        let profile = profile.into();
+        let this = self.with(|shared| shared.own = profile.or(shared.own));
+        if profile.ttl == Ttl::Default { this } else { this.ttl(profile.ttl) }
     }
 
     /// The lifetime of results from now on (`cache_timeout` in Flask-Caching).
@@ -133,7 +164,7 @@ impl<T, K> Memoizer<T, K> {
     pub(super) fn with(mut self, change: impl FnOnce(&mut Shared<T>)) -> Self {
         let shared = Arc::make_mut(&mut self.shared);
         change(shared);
-        shared.settle(&self.cache.space.scope);
+        shared.settle(&self.cache.space.scope, &self.cache.core.profile);
         self
     }
 }

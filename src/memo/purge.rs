@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Keep, Memoizer, Own, call::Settings};
 use crate::{
-    cache::Kind,
+    cache::{Kind, Lifetime},
     error::{Error, ErrorKind, Result},
     key::{Text, write_canonical},
     reason::{MissReason, NotStored},
@@ -151,13 +151,13 @@ impl<T, K: Keep<T>> Memoizer<T, K> {
         let fill = self.cache.alone(key, MissReason::Forced, 0);
         fill.depends_on(early.as_deref().unwrap_or_default());
         let ttl = own.map_or(Ttl::Default, |own| own.ttl).or(self.ttl_now()).or(self.cache.ttl());
-        let stored = match ttl.lifetime() {
+        let Some(fresh) = ttl.lifetime() else { return Ok(()) };
+        let profile = &self.shared.profile;
+        let lifetime = Lifetime::of(self.cache.core.clock.now(), fresh, profile.windows(), profile);
+        let stored = match self.payload(value) {
             _ if early.is_none() => Some(Err(NotStored::Backend)),
-            None => return Ok(()),
-            Some(fresh) => match self.payload(value) {
-                Some(payload) => self.cache.store(fill, payload, self.until(fresh)).await,
-                None => Some(Err(NotStored::Incomplete)),
-            },
+            Ok(payload) => self.cache.store(fill, payload, lifetime).await,
+            Err(reason) => Some(Err(reason)),
         };
         match stored {
             Some(Ok(())) => Ok(()),

@@ -1,12 +1,18 @@
 use super::keep::Memo;
-use crate::{cache::Question, flight::Head, profile::Profile, record::Record};
+use crate::{
+    cache::Question,
+    flight::Head,
+    profile::{Early, Profile},
+    record::Record,
+};
 
 /// Every caller of a key takes every value under it, but for those that it finds stale, or could not read.
 pub(super) struct Ask<'a, T> {
     pub(super) of_all: Option<&'a (dyn Fn(&T) -> bool + Send + Sync)>,
     pub(super) of_call: Option<&'a (dyn Fn(&T) -> bool + Send + Sync + 'a)>,
     pub(super) unfit: Option<u64>,
-    pub(super) profile: Profile,
+    pub(super) profile: &'a Profile,
+    pub(super) early: Early,
 }
 
 impl<T> Ask<'_, T> {
@@ -36,7 +42,12 @@ impl<T: Send + Sync + 'static> Question for Ask<'_, T> {
     }
 
     fn profile(&self) -> &Profile {
-        &self.profile
+        self.profile
+    }
+
+    #[inline]
+    fn early(&self) -> Early {
+        self.early
     }
 
     #[inline]

@@ -106,6 +106,13 @@ impl CachePolicy {
         self
     }
 
+    /// Takes what it does not say itself.
+    pub(crate) fn add(&mut self, profile: Profile) {
+        self.ttl = self.ttl.or(profile.ttl);
+        self.stale_while_revalidate = self.stale_while_revalidate.or(profile.stale_while_revalidate);
+        self.stale_if_error = self.stale_if_error.or(profile.stale_if_error);
+    }
+
     pub(crate) fn names(&self) -> &[String] {
         &self.tags
     }

@@ -1,0 +1,73 @@
+//! Computing in the caller, or in the background.
+
+use std::{future::Future, sync::Arc};
+
+use tokio::runtime::Handle;
+
+use super::{
+    Keep, Memoizer,
+    call::{Own, Settings},
+    flow::{Later, Next},
+};
+
+impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
+    /// Computes in the caller, if anywhere: of those who find a stale value, one does.
+    pub(super) async fn wait<V, E, F, Fut>(
+        &self,
+        later: Later<T>,
+        own: Option<&Settings<'_, T>>,
+        compute: F,
+    ) -> Result<Arc<T>, E>
+    where
+        V: Into<Arc<T>>,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        match self.next(later, own).await {
+            Next::Value(value) => Ok(value),
+            Next::Uncached => compute().await.map(Into::into),
+            Next::Run(fill, fallback) => self.compute(fill, own, fallback, compute).await,
+            Next::Late(value, late) => match self.cache.refill(late.key, 0, &late.found) {
+                Some(fill) => self.compute(fill, own, Some(late.found.record), compute).await,
+                None => Ok(value),
+            },
+        }
+    }
+
+    /// Computes in the background where the caller need not wait for it.
+    pub(super) async fn wait_owned<V, E, F, Fut>(
+        &self,
+        later: Later<T>,
+        own: Own<'static, T>,
+        compute: F,
+    ) -> Result<Arc<T>, E>
+    where
+        V: Into<Arc<T>> + Send,
+        E: Send + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<V, E>> + Send + 'static,
+    {
+        let (this, profile) = (self.clone(), self.shared.profile);
+        match self.next(later, own.as_deref()).await {
+            Next::Value(value) => Ok(value),
+            Next::Uncached => compute().await.map(Into::into),
+            Next::Late(value, late) => {
+                let record = Arc::clone(&late.found.record);
+                let Ok(runtime) = Handle::try_current() else {
+                    let Some(fill) = self.cache.refill(late.key, 0, &late.found) else { return Ok(value) };
+                    return self.compute(fill, own.as_deref(), Some(record), compute).await;
+                };
+                let run =
+                    move |fill| async move { this.compute(fill, own.as_deref(), Some(record), compute).await.is_ok() };
+                self.cache.refresh(&runtime, late.key, 0, &late.found, profile.backoff(), run);
+                Ok(value)
+            }
+            Next::Run(fill, fallback) => {
+                let (key, stale) = (fill.key.clone(), fallback.clone());
+                let run = async move { this.compute(fill, own.as_deref(), fallback, compute).await };
+                let value = |record: &_| self.value(record, None);
+                self.cache.unless_late(self.cache.handover(run), &key, &profile, stale, value).await
+            }
+        }
+    }
+}

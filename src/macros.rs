@@ -44,6 +44,10 @@
 /// |---|---|---|
 /// | `cache = app.cache` | required | the [`Cache`](crate::Cache): an argument, a part of one, `self.cache`, a static |
 /// | `ttl = Duration::from_secs(60)` | that of the cache, 300 s | how long results are kept: anything that is `Into<`[`Ttl`](crate::Ttl)`>` |
+/// | `profile = HARDY` | that of the cache | how results are kept up: a [`Profile`](crate::Profile) |
+/// | `stale_while_revalidate = MINUTE` | not at all | how long a stale result is served while it is made anew in the background; so are `refresh_ahead = 0.8` and `soft_timeout = SECOND` |
+/// | `stale_if_error = 60 * MINUTE` | not at all | how long a stale result is served in place of an `Err` |
+/// | `background` | off | the body may run in the background: what a `profile` says of that holds |
 /// | `skip(app, trace)` | none | arguments that are not in the key; also `args_to_ignore(..)` |
 /// | `key = (user.id, &name)` | all arguments but the skipped | the key, anything with `Serialize` |
 /// | `unless = id == 0` | `false` | this call does not touch the cache |
@@ -62,8 +66,11 @@
 /// | `method` | if `self` or `Self` is in the signature | the function stands in an `impl` block |
 /// | `no_companions` | off | nothing is put beside a method; it needs a `name`, and is for the `impl` of a trait, whose own parameters have to be in the `key` |
 ///
-/// `negative`, `name`, `make_name`, `version` and `hash_method` are settled when a cache first meets the function, and
-/// cannot name arguments. So is a `ttl` that names none, and
+/// What may run in the background has to own all its arguments, the skipped ones and `self` too: `cache: Cache`,
+/// `app: Arc<App>`, `name: String`, `self: Arc<Self>`. A body that runs there is not in the task-locals of its caller.
+///
+/// `profile` and its like, `negative`, `name`, `make_name`, `version` and `hash_method` are settled when a cache first
+/// meets the function, and cannot name arguments. So is a `ttl` that names none, and
 /// [`set_cache_ttl`](crate::Memoizer::set_cache_ttl) changes it; a `ttl` that does is the call's own. A closure that
 /// borrows from an argument which the body takes by value does not compile: `move` a copy into it.
 ///

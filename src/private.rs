@@ -280,3 +280,58 @@ pub fn tags<'a, S: Into<Cow<'a, str>>>(tags: impl IntoIterator<Item = S>) -> imp
     let owned: Vec<String> = tags.into_iter().map(|tag| tag.into().into_owned()).collect();
     owned.into_iter()
 }
+
+pub fn call_owned<T, K, F, Fut>(begun: Begun<'_, 'static, T, K>, compute: F) -> impl Future<Output = T>
+where
+    T: Given + Send + Sync + 'static,
+    K: Keep<T>,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = T> + Send + 'static,
+{
+    begun.call_owned(compute)
+}
+
+pub fn try_call_owned<T, K, E, F, Fut>(
+    begun: Begun<'_, 'static, T, K>,
+    compute: F,
+) -> impl Future<Output = std::result::Result<T, E>>
+where
+    T: Given + Send + Sync + 'static,
+    K: Keep<T>,
+    E: Send + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = std::result::Result<T, E>> + Send + 'static,
+{
+    begun.try_call_owned(compute)
+}
+
+pub async fn call_shared_owned<T, K, F, Fut>(begun: Begun<'_, 'static, T, K>, compute: F) -> Arc<T>
+where
+    T: Send + Sync + 'static,
+    K: Keep<T>,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Arc<T>> + Send + 'static,
+{
+    let compute = move || {
+        let computed = compute();
+        async move { Ok::<_, Infallible>(computed.await) }
+    };
+    match begun.try_call_arc_owned(compute).await {
+        Ok(value) => value,
+        Err(never) => match never {},
+    }
+}
+
+pub fn try_call_shared_owned<T, K, E, F, Fut>(
+    begun: Begun<'_, 'static, T, K>,
+    compute: F,
+) -> impl Future<Output = std::result::Result<Arc<T>, E>>
+where
+    T: Send + Sync + 'static,
+    K: Keep<T>,
+    E: Send + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = std::result::Result<Arc<T>, E>> + Send + 'static,
+{
+    begun.try_call_arc_owned(compute)
+}

@@ -43,34 +43,57 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// A profile that says nothing, where constants are made.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::Profile;
+    ///
+    /// const HARDY: Profile = Profile::new().stale_if_error(Duration::from_secs(3600));
+    /// assert_ne!(HARDY, Profile::default());
+    /// ```
+    pub const fn new() -> Self {
+        Self {
+            ttl: Ttl::Default,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            failure_backoff: None,
+            soft_timeout: None,
+            hard_timeout: None,
+            refresh_ahead: None,
+            early_expiration: None,
+            jitter: None,
+        }
+    }
+
     /// How long entries stay fresh.
     pub fn ttl(ttl: impl Into<Ttl>) -> Self {
-        Self { ttl: ttl.into(), ..Self::default() }
+        Self { ttl: ttl.into(), ..Self::new() }
     }
 
     /// For how long after that a stale entry is served at once, while one run in the background makes it anew
     /// (RFC 5861 §3).
-    pub fn stale_while_revalidate(self, window: Duration) -> Self {
+    pub const fn stale_while_revalidate(self, window: Duration) -> Self {
         Self { stale_while_revalidate: Some(window), ..self }
     }
 
     /// For how long after the ttl a stale entry is served if the origin fails (RFC 5861 §4): an error, a status of
     /// 5xx, a time-out. What says itself that it is an error is never served so.
     #[doc(alias = "fail_safe")]
-    pub fn stale_if_error(self, window: Duration) -> Self {
+    pub const fn stale_if_error(self, window: Duration) -> Self {
         Self { stale_if_error: Some(window), ..self }
     }
 
     /// How long an origin that has failed is not asked again for a key that has a stale entry to serve. 10 seconds by
     /// default; zero asks at every request.
     #[doc(alias = "throttle")]
-    pub fn failure_backoff(self, backoff: Duration) -> Self {
+    pub const fn failure_backoff(self, backoff: Duration) -> Self {
         Self { failure_backoff: Some(backoff), ..self }
     }
 
     /// After how long a run of the origin is no longer waited for, if there is a stale entry to serve. The run goes on
     /// in the background, and its late result is stored.
-    pub fn soft_timeout(self, after: Duration) -> Self {
+    pub const fn soft_timeout(self, after: Duration) -> Self {
         Self { soft_timeout: Some(after), ..self }
     }
 
@@ -78,14 +101,14 @@ impl Profile {
     /// `504 Gateway Timeout`. The run goes on in the background, and its late result is stored.
     ///
     /// It is for layers. A memoized function has a type of error of its own: put a time-out into the function.
-    pub fn hard_timeout(self, after: Duration) -> Self {
+    pub const fn hard_timeout(self, after: Duration) -> Self {
         Self { hard_timeout: Some(after), ..self }
     }
 
     /// After which part of its ttl an entry that is asked for is made anew in the background: `0.8` is after 80 %.
     /// What is not between 0 and 1 turns it off.
     #[doc(alias = "eager_refresh")]
-    pub fn refresh_ahead(self, part: f64) -> Self {
+    pub const fn refresh_ahead(self, part: f64) -> Self {
         Self { refresh_ahead: Some(part), ..self }
     }
 
@@ -94,14 +117,14 @@ impl Profile {
     /// processes that share a backend do not do it all at once. `beta` is 1 as a rule; more is more eager, and what is
     /// not above 0 turns it off.
     #[doc(alias = "xfetch")]
-    pub fn early_expiration(self, beta: f64) -> Self {
+    pub const fn early_expiration(self, beta: f64) -> Self {
         Self { early_expiration: Some(beta), ..self }
     }
 
     /// By which part of it, at the most, the ttl of each entry is shortened at random: with `0.1` it is 90 to 100 % of
     /// what was asked for, so that what was stored together does not end together. It is never prolonged. What is not
     /// between 0 and 1 turns it off.
-    pub fn jitter(self, part: f64) -> Self {
+    pub const fn jitter(self, part: f64) -> Self {
         Self { jitter: Some(part), ..self }
     }
 

@@ -10,7 +10,7 @@ use syn::{
 
 use crate::{
     mention::mentions,
-    options::{Form, Known, Macro},
+    options::{Form, IN_BACKGROUND, Known, Macro},
     patterns::bindings,
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 
 /// An option as it was given.
 pub(crate) struct Given {
-    known: &'static Known,
+    pub(crate) known: &'static Known,
     pub(crate) span: Span,
     pub(crate) value: Value,
 }
@@ -118,6 +118,11 @@ impl Args {
     /// Whether an option is about an argument, which is then of use whatever the body does.
     pub(crate) fn mention(&self, argument: &Ident) -> bool {
         self.given.iter().any(|given| mentions(&given.tokens(), argument))
+    }
+
+    /// The option for which the body may run in the background.
+    pub(crate) fn in_background(&self) -> Option<&Given> {
+        IN_BACKGROUND.iter().find_map(|name| self.get(name))
     }
 
     /// Whether all calls have one result.

@@ -82,15 +82,14 @@ impl Expansion<'_> {
         }
         let attributes = attributes.iter().map(expected);
         let (kept, value) = (self.located(), &self.function.value);
-        let call = Ident::new(
-            match (value.is_result, value.is_shared) {
-                (false, false) => "call",
-                (false, true) => "call_shared",
-                (true, false) => "try_call",
-                (true, true) => "try_call_shared",
-            },
-            kept,
-        );
+        let call = match (value.is_result, value.is_shared) {
+            (false, false) => "call",
+            (false, true) => "call_shared",
+            (true, false) => "try_call",
+            (true, true) => "try_call_shared",
+        };
+        let owned = if self.args.in_background().is_some() { "_owned" } else { "" };
+        let call = Ident::new(&format!("{call}{owned}"), kept);
         let (memoizer, compute) = (self.memoizer_here(), self.compute(is_alone));
         let memoizing = format_ident!("memoizer", span = kept);
         let (checks, key) = (self.checks(), self.call(&memoizing));
@@ -176,6 +175,16 @@ impl Expansion<'_> {
     fn settings(&self) -> TokenStream {
         let (args, function) = (self.args, self.function);
         let mut settings = TokenStream::new();
+        if let Some(profile) = args.expr("profile") {
+            settings.extend(quote_spanned!(Span::mixed_site()=> .profile(#profile)));
+        }
+        for name in ["stale_while_revalidate", "stale_if_error", "refresh_ahead", "soft_timeout"] {
+            if let Some(expr) = args.expr(name) {
+                let method = Ident::new(name, Span::mixed_site());
+                let profile = quote_spanned!(Span::mixed_site()=> ::axum_caching::Profile::default().#method(#expr));
+                settings.extend(quote_spanned!(Span::mixed_site()=> .profile(#profile)));
+            }
+        }
         if let Some(ttl) = args.expr("ttl").filter(|ttl| !function.is_of_call(ttl)) {
             settings.extend(quote_spanned!(Span::mixed_site()=> .ttl(#ttl)));
         }

@@ -5,6 +5,7 @@ use quote::{ToTokens, quote};
 use syn::{
     Attribute, Error, Expr, FnArg, Pat, Receiver, Result, Signature, Token, Type, Visibility,
     parse::{ParseStream, Parser},
+    visit::Visit,
     visit_mut::VisitMut,
 };
 
@@ -158,13 +159,55 @@ impl Function {
             let message = "`no_companions` is for methods, whose companions an `impl` of a trait has no place for";
             return Err(Error::new(flag.span, message));
         }
-        let of_function = ["negative", "version", "name", "make_name", "hash_method"];
+        self.check_background(args)?;
+        let of_function = [
+            "negative",
+            "version",
+            "name",
+            "make_name",
+            "hash_method",
+            "profile",
+            "stale_while_revalidate",
+            "stale_if_error",
+            "refresh_ahead",
+            "soft_timeout",
+        ];
         let of_function = of_function.into_iter().chain(args.is_cached().then_some("key"));
         for given in of_function.filter_map(|name| args.get(name)) {
             let (tokens, own) = (given.tokens(), given.bindings());
             if let Some(name) = self.bindings().find(|name| mentions(&tokens, name) && !own.contains(name)) {
                 let message = format!("this is settled once for the function, before there is a `{name}`");
                 return Err(Error::new(given.span, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// What runs in the background outlives its caller, and with it whatever that lent.
+    fn check_background(&self, args: &Args) -> Result<()> {
+        let Some(option) = args.in_background() else { return Ok(()) };
+        let name = option.known.name;
+        if let Some(receiver) = self.receiver.as_ref().filter(|receiver| receiver.reference.is_some()) {
+            let own = receiver.self_token.span;
+            let message = format!(
+                "with `{name}` the body may run in the background, where `self` cannot be borrowed: take \
+                 `self: Arc<Self>`, or `self` of a type that is cheap to clone"
+            );
+            let mut error = Error::new(option.span, message);
+            error.combine(Error::new(own, "this is borrowed"));
+            return Err(error);
+        }
+        for argument in &self.arguments {
+            if let Some(borrowed) = borrow(&argument.named) {
+                let names: Vec<_> = argument.bindings.iter().map(|name| format!("`{name}`")).collect();
+                let message = format!(
+                    "with `{name}` the body may run in the background, where {} cannot be borrowed: take an owned \
+                     argument, as `String` for `&str`, `Arc<App>` for `&App`, `Cache` for `&Cache`",
+                    names.join(", ")
+                );
+                let mut error = Error::new(option.span, message);
+                error.combine(Error::new(borrowed, "this is borrowed"));
+                return Err(error);
             }
         }
         Ok(())
@@ -184,6 +227,34 @@ impl Function {
         let others = self.arguments.iter().filter(|argument| !argument.is_of_key);
         !mentions_self(expr) && !mentions_any(expr, others.flat_map(|argument| &argument.bindings))
     }
+}
+
+/// Where a type borrows, as far as can be seen.
+fn borrow(ty: &Type) -> Option<Span> {
+    struct Borrows(Option<Span>);
+    impl<'ast> Visit<'ast> for Borrows {
+        fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
+            let is_static = reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
+            if is_static {
+                return self.visit_type(&reference.elem);
+            }
+            self.0.get_or_insert(reference.and_token.span);
+        }
+
+        fn visit_lifetime(&mut self, lifetime: &'ast syn::Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.get_or_insert(lifetime.apostrophe);
+            }
+        }
+
+        // What a function takes is not what it holds.
+        fn visit_type_bare_fn(&mut self, _: &'ast syn::TypeBareFn) {}
+
+        fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
+    }
+    let mut borrows = Borrows(None);
+    borrows.visit_type(ty);
+    borrows.0
 }
 
 fn check_kind(args: &Args, signature: &Signature) -> Result<()> {

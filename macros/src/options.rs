@@ -36,6 +36,13 @@ const fn known(name: &'static str, form: Form, example: &'static str) -> Known {
 
 const CACHE: Known = known("cache", Form::Expr, "cache = state.cache");
 const TTL: Known = known("ttl", Form::Expr, "ttl = Duration::from_secs(60)");
+const PROFILE: Known = known("profile", Form::Expr, "profile = HARDY");
+const STALE_WHILE_REVALIDATE: Known =
+    known("stale_while_revalidate", Form::Expr, "stale_while_revalidate = Duration::from_secs(600)");
+const STALE_IF_ERROR: Known = known("stale_if_error", Form::Expr, "stale_if_error = Duration::from_secs(3600)");
+const REFRESH_AHEAD: Known = known("refresh_ahead", Form::Expr, "refresh_ahead = 0.8");
+const SOFT_TIMEOUT: Known = known("soft_timeout", Form::Expr, "soft_timeout = Duration::from_millis(200)");
+const BACKGROUND: Known = known("background", Form::Flag, "background");
 const SKIP: Known = known("skip", Form::List, "skip(state)");
 const UNLESS: Known = known("unless", Form::Expr, "unless = id == 0");
 const FORCED_UPDATE: Known = known("forced_update", Form::Expr, "forced_update = refresh");
@@ -55,6 +62,12 @@ pub(crate) const MEMOIZE: Macro = Macro {
     options: &[
         CACHE,
         TTL,
+        PROFILE,
+        STALE_WHILE_REVALIDATE,
+        STALE_IF_ERROR,
+        REFRESH_AHEAD,
+        SOFT_TIMEOUT,
+        BACKGROUND,
         SKIP,
         known("key", Form::Expr, "key = (tenant, &user.name)"),
         UNLESS,
@@ -81,6 +94,12 @@ pub(crate) const CACHED: Macro = Macro {
         CACHE,
         known("key", Form::Text, "key = \"front page\""),
         TTL,
+        PROFILE,
+        STALE_WHILE_REVALIDATE,
+        STALE_IF_ERROR,
+        REFRESH_AHEAD,
+        SOFT_TIMEOUT,
+        BACKGROUND,
         SKIP,
         UNLESS,
         FORCED_UPDATE,
@@ -96,6 +115,9 @@ pub(crate) const CACHED: Macro = Macro {
         NO_COMPANIONS,
     ],
 };
+
+/// What runs in the background, where nothing may be borrowed.
+pub(crate) const IN_BACKGROUND: [&str; 4] = ["stale_while_revalidate", "refresh_ahead", "soft_timeout", "background"];
 
 /// Other words for options, from here and elsewhere.
 const ALIASES: &[(&str, &str)] = &[("args_to_ignore", "skip")];
@@ -115,6 +137,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("filter", "response_filter"),
     ("force_refresh", "forced_update"),
     ("tag", "tags"),
+    ("swr", "stale_while_revalidate"),
+    ("grace", "stale_while_revalidate"),
+    ("fail_safe", "stale_if_error"),
+    ("eager_refresh", "refresh_ahead"),
 ];
 
 impl Macro {

@@ -3,6 +3,7 @@
 use std::{
     marker::PhantomData,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use digest::Digest;
@@ -51,6 +52,18 @@ impl<T, K> Memoizer<T, K> {
         let profile = profile.into();
         let this = self.with(|shared| shared.own = profile.or(shared.own));
         if profile.ttl == Ttl::Default { this } else { this.ttl(profile.ttl) }
+    }
+
+    /// For how long after its ttl a result is served while it is made anew. Not at all by default. See
+    /// [`profile`](Memoizer::profile).
+    pub fn stale_while_revalidate(self, window: Duration) -> Self {
+        self.profile(Profile::default().stale_while_revalidate(window))
+    }
+
+    /// For how long after its ttl a result is served if the function fails. Not at all by default. See
+    /// [`profile`](Memoizer::profile).
+    pub fn stale_if_error(self, window: Duration) -> Self {
+        self.profile(Profile::default().stale_if_error(window))
     }
 
     /// The lifetime of results from now on (`cache_timeout` in Flask-Caching).

@@ -1,6 +1,5 @@
 //! The attributes and what may run in the background.
 #![cfg(all(feature = "memory", feature = "macros"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     sync::{

@@ -107,7 +107,7 @@
 //! | `macros` | yes | no [`memoize`] and [`cached`] attributes |
 //! | `json` | no | no [`codec`]`::Json` |
 //! | `tracing` | no | warnings go to the [`Observer`] only; fills that outlive their client lose their span |
-//! | `testing` | no | no `testing`: manual clock, assertions, conformance suite for backends |
+//! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.
 #![cfg_attr(docsrs, feature(doc_cfg))]

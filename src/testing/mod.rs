@@ -1,4 +1,4 @@
-//! A kit to test an application with: time that stands still, statuses, and runs that wait (feature `testing`).
+//! A kit to test an application with: time that stands still, statuses, and a cache that breaks (feature `testing`).
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -9,6 +9,7 @@
 //!   the test says so.
 //! - [`assert_hit!`], [`assert_miss!`], [`assert_shared!`], [`assert_bypass!`] and [`assert_not_stored!`] read the
 //!   [`CacheStatus`] of a response. Where it is another, they say why it may be so.
+//! - [`Chaos`], a backend around a backend: what it holds is dead, slow, hangs, fails now and then, or gets lost.
 //! - [`Calls`] counts the runs of a handler, and holds them back.
 //! - [`conformance`], the rules that every backend keeps, for those who write one.
 //!
@@ -21,8 +22,8 @@
 //!
 //! use axum::{Router, body::Body, extract::Request, response::Response, routing::get};
 //! use axum_caching::{
-//!     Cache, CacheLayer, MemoryBackend, MissReason,
-//!     testing::{Calls, ManualClock, assert_hit, assert_miss},
+//!     Cache, CacheLayer, ErrorKind, MemoryBackend, MissReason,
+//!     testing::{Calls, Chaos, ManualClock, Operation, assert_hit, assert_miss},
 //! };
 //! use tower::ServiceExt;
 //!
@@ -40,10 +41,10 @@
 //! // #[tokio::test]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # pub
-//! async fn prices_are_kept_for_a_minute() {
+//! async fn prices_are_kept_for_a_minute_and_outlive_the_cache() {
 //!     let (clock, calls) = (ManualClock::new(), Calls::default());
-//!     let backend = MemoryBackend::builder().clock(clock.clock()).build();
-//!     let cache = Cache::builder(backend).clock(clock.clock()).build();
+//!     let chaos = Chaos::new(MemoryBackend::builder().clock(clock.clock()).build());
+//!     let cache = Cache::builder(chaos.clone()).clock(clock.clock()).build();
 //!     let app = app(&cache, calls.clone());
 //!
 //!     assert_miss!(fetch(&app).await, MissReason::Absent);
@@ -51,21 +52,36 @@
 //!     clock.advance(Duration::from_secs(60));
 //!     assert_miss!(fetch(&app).await, MissReason::Expired);
 //!     assert_eq!(calls.count(), 2);
+//!
+//!     // The backend dies: requests go on, each by a run of the handler.
+//!     let outage = chaos.on(Operation::ALL).fail(ErrorKind::Connect);
+//!     let response = fetch(&app).await;
+//!     assert_eq!(response.status(), 200);
+//!     assert_miss!(response, MissReason::Backend);
+//!
+//!     // It is back, with what it had.
+//!     outage.end();
+//!     assert_hit!(fetch(&app).await);
+//!     assert_eq!(calls.count(), 3);
 //! }
 //! # }
 //! # #[cfg(all(feature = "memory", feature = "axum"))]
-//! # example::prices_are_kept_for_a_minute();
+//! # example::prices_are_kept_for_a_minute_and_outlive_the_cache();
 //! ```
 //!
 //! [`CacheStatus`]: crate::CacheStatus
 
 mod calls;
+mod chaos;
 pub mod conformance;
 #[doc(hidden)]
 pub mod status;
 mod watched;
 
-pub use self::calls::Calls;
+pub use self::{
+    calls::Calls,
+    chaos::{Chaos, Operation, Script, Trouble},
+};
 pub use crate::clock::ManualClock;
 #[doc(inline)]
 pub use crate::{

@@ -8,7 +8,6 @@
 )]
 
 pub mod held;
-pub mod later;
 pub mod wire;
 
 use std::time::Duration;

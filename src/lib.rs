@@ -144,7 +144,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod private;
 
-pub use backend::{Backend, BackendFuture, NullBackend};
+pub use backend::{Backend, BackendFuture, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
 pub use cache::{Cache, CacheBuilder, FillContext};

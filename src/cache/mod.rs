@@ -36,7 +36,7 @@ pub use self::{builder::CacheBuilder, context::FillContext};
 
 use self::{functions::Functions, markers::Markers};
 use crate::{
-    backend::Backend,
+    backend::{Backend, Usage},
     clock::Clock,
     codec::DynCodec,
     error::{Error, ErrorKind, Result},
@@ -177,6 +177,14 @@ impl Cache {
     /// How often what happened, over all scopes.
     pub fn stats(&self) -> CacheStats {
         self.core.reporter.stats()
+    }
+
+    /// What the backend holds, all that is in it: entries of other caches too. `None` if it does not know, as one behind
+    /// a network.
+    ///
+    /// [`Usage`] has an example.
+    pub fn usage(&self) -> Option<Usage> {
+        self.core.backend.usage()
     }
 
     /// Waits, up to 30 seconds, until everything that runs in the background has ended: fills whose clients went

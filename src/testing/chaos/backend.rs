@@ -4,7 +4,7 @@ use tokio::task::yield_now;
 
 use super::{Chaos, Operation, trouble::Effect};
 use crate::{
-    backend::{Backend, BackendFuture, NullBackend},
+    backend::{Backend, BackendFuture, NullBackend, Usage},
     error::Result,
     value::Value,
 };
@@ -69,6 +69,10 @@ impl Chaos {
 impl Backend for Chaos {
     fn keeps_live(&self) -> bool {
         !self.0.is_remote && self.0.backend.keeps_live()
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.0.backend.usage()
     }
 
     fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {

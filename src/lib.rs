@@ -106,7 +106,8 @@
 //! | `axum` | yes | no [`CachePolicy`] as a part of a response, no path of nested routers, no `CacheLayer::around` |
 //! | `macros` | yes | no [`memoize`] and [`cached`] attributes |
 //! | `json` | no | no [`codec`]`::Json` |
-//! | `tracing` | no | warnings go to the [`Observer`] only; fills that outlive their client lose their span |
+//! | `tracing` | no | [events](Event) and warnings go to the [`Observer`] only; fills that outlive their client lose their span |
+//! | `metrics` | no | [events](Event) are counted in [`CacheStats`] only |
 //! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.

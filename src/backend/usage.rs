@@ -1,5 +1,13 @@
 /// What a backend holds, and what had to make room.
 ///
+/// With the feature `metrics` `Cache::record_usage` hands it to the recorder of the `metrics` crate:
+///
+/// | field | metric | sort |
+/// |---|---|---|
+/// | `entries` | `axum_caching_entries` | gauge |
+/// | `weight` | `axum_caching_weight_bytes` | gauge |
+/// | `evictions` | `axum_caching_evictions_total` | counter |
+///
 /// # Examples
 ///
 /// ```

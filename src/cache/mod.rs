@@ -187,6 +187,25 @@ impl Cache {
         self.core.backend.usage()
     }
 
+    /// Hands [`usage`](Cache::usage) to the recorder of the `metrics` crate; [`Usage`] has the names.
+    ///
+    /// Nothing else does: counting what is held takes the locks of the table, so it is done where metrics are read, or
+    /// once in a while. A backend that does not know is left out.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// let cache = Cache::builder(MemoryBackend::default()).name("pages").build();
+    /// // In the handler of `/metrics`, before the exporter is asked for its text:
+    /// cache.record_usage();
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn record_usage(&self) {
+        if let Some(usage) = self.usage() {
+            self.core.reporter.record(&usage);
+        }
+    }
+
     /// Waits, up to 30 seconds, until everything that runs in the background has ended: fills whose clients went
     /// away, and streamed bodies that are still collected. Says whether it has.
     ///
@@ -237,6 +256,7 @@ impl Cache {
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
+            .field("name", &self.core.reporter.name())
             .field("backend", &self.core.backend)
             .field("prefix", &self.space.scope.prefix())
             .field("ttl", &self.core.ttl)

@@ -69,6 +69,29 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// A short name, as metrics have it.
+    ///
+    /// ```
+    /// use axum_caching::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::TooLarge.as_str(), "too-large");
+    /// ```
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::Encode => "encode",
+            Self::Decode => "decode",
+            Self::TooLarge => "too-large",
+            Self::Key => "key",
+            Self::NotAnInteger => "not-an-integer",
+            Self::Unsupported => "unsupported",
+            Self::Config => "config",
+            Self::Other => "other",
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
             Self::Connect => "cannot reach the backend",

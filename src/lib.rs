@@ -113,8 +113,9 @@
 //! | `axum` | yes | no [`CachePolicy`] as a part of a response, no path of nested routers, no `CacheLayer::around` |
 //! | `macros` | yes | no [`memoize`] and [`cached`] attributes |
 //! | `json` | no | no [`codec`]`::Json` |
-//! | `tracing` | no | warnings go to the [`Observer`] only; fills that outlive their client lose their span |
-//! | `testing` | no | no manual clock and no conformance suite for backends |
+//! | `tracing` | no | [events](Event) and warnings go to the [`Observer`] only; fills that outlive their client lose their span |
+//! | `metrics` | no | [events](Event) are counted in [`CacheStats`] only |
+//! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -152,7 +153,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod private;
 
-pub use backend::{Backend, BackendFuture, NullBackend};
+pub use backend::{Backend, BackendFuture, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
 pub use cache::{Cache, CacheBuilder, FillContext};

@@ -51,6 +51,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("quick_cache", &["backend/memory"]),
     ("dashmap", &["sync.rs", "cache/functions.rs"]),
     ("loom", &["sync", "flight/model", "cache/model.rs"]),
+    ("metrics", &["observe/metrics.rs"]),
     ("postcard", &["codec", "record", "memo/keep.rs"]),
     ("serde_urlencoded", &["layer/key_by.rs"]),
     ("percent_encoding", &["fields", "layer/key_by.rs"]),

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum_caching::{
     Backend, Cache, ErrorKind, MemoryBackend, NullBackend, Value,
-    testing::{ManualClock, conformance},
+    testing::{Chaos, ManualClock, conformance},
 };
 use bytewise::Bytewise;
 
@@ -34,6 +34,15 @@ async fn a_backend_that_keeps_bytes_and_has_only_what_it_must_keeps_every_rule()
     let clock = ManualClock::new();
     let backend: Arc<dyn Backend> = Arc::new(Bytewise::new(clock.clock()));
     conformance::all(&backend, async |time| clock.advance(time)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_quiet_chaos_keeps_every_rule() {
+    for around in [Chaos::new, Chaos::remote] {
+        let clock = ManualClock::new();
+        let backend: Arc<dyn Backend> = Arc::new(around(memory(&clock)));
+        conformance::all(&backend, async |time| clock.advance(time)).await;
+    }
 }
 
 #[tokio::test]

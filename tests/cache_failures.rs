@@ -4,16 +4,10 @@
 
 mod bytewise;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{Router, routing::get};
-use axum_caching::{Cache, CacheLayer, ErrorKind, MemoryBackend, Ttl};
+use axum_caching::{Cache, CacheLayer, ErrorKind, MemoryBackend, Ttl, testing::Calls};
 use bytewise::{Bytewise, Told, settle};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -145,26 +139,20 @@ async fn a_dead_backend_is_no_error_to_computed_values_and_the_observer_is_told(
 async fn callers_share_a_run_also_while_the_backend_is_dead() {
     let (cache, backend, _) = observed();
     backend.die(true);
-    let runs = Arc::new(AtomicUsize::new(0));
-    let gate = Arc::new(tokio::sync::Notify::new());
+    let runs = Calls::default();
+    runs.hold();
     let callers: Vec<_> = (0..100)
         .map(|_| {
-            let (cache, runs, gate) = (cache.clone(), Arc::clone(&runs), Arc::clone(&gate));
-            tokio::spawn(async move {
-                let compute = async || {
-                    gate.notified().await;
-                    runs.fetch_add(1, Ordering::SeqCst)
-                };
-                cache.get_or_compute("key", Ttl::Default, compute).await
-            })
+            let (cache, runs) = (cache.clone(), runs.clone());
+            tokio::spawn(async move { cache.get_or_compute("key", Ttl::Default, async || runs.pass().await).await })
         })
         .collect();
     settle().await;
-    gate.notify_one();
+    runs.release();
     for caller in callers {
-        assert_eq!(caller.await.unwrap(), 0);
+        assert_eq!(caller.await.unwrap(), 1);
     }
-    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert_eq!(runs.count(), 1);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ mod support;
 use std::{future::Future, sync::LazyLock};
 
 use axum::response::IntoResponse;
-use axum_caching::{Cache, CacheLayer, CacheStatus};
+use axum_caching::{Cache, CacheLayer, CacheStatus, MemoryBackend, testing::Chaos};
 use support::{
     cache, get,
     held::{body, origin, poll_once, settle, spawn},
@@ -105,7 +105,7 @@ async fn a_client_may_go_away_at_any_await_and_the_next_one_is_answered() {
     for behind_a_network in [false, true] {
         let mut times = 0;
         loop {
-            let cache = if behind_a_network { Cache::new(support::later::Later::default()) } else { cache().0 };
+            let cache = if behind_a_network { Cache::new(Chaos::remote(MemoryBackend::default())) } else { cache().0 };
             let runs = support::Runs::default();
             let counted = runs.clone();
             let app = layer(&cache).layer(tower::service_fn(move |_: http::Request<axum::body::Body>| {

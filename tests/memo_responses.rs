@@ -6,10 +6,10 @@ mod support;
 use std::convert::Infallible;
 
 use axum::{body::Body, response::Response};
-use axum_caching::{Cache, CacheStatus, Memoizer, MissReason};
+use axum_caching::{Cache, CacheStatus, Memoizer, MemoryBackend, MissReason, testing::Chaos};
 use bytes::Bytes;
 use http_body_util::StreamBody;
-use support::{cache, fetch, get, held::settle, later::Later, layer, send, text};
+use support::{cache, fetch, get, held::settle, layer, send, text};
 use tokio_stream::{StreamExt, once};
 
 const HIT: CacheStatus = CacheStatus::Hit;
@@ -44,7 +44,7 @@ async fn a_purge_of_a_memoized_value_reaches_the_response_that_was_made_of_it() 
 
 #[tokio::test]
 async fn it_does_so_on_a_backend_that_keeps_bytes_and_never_answers_at_once() {
-    let cache = Cache::new(Later::default());
+    let cache = Cache::new(Chaos::remote(MemoryBackend::default()));
     let (app, price) = page(&cache);
     assert_eq!(fetch(&app, "/").await.1, "1 EUR");
     settle().await;

@@ -295,6 +295,9 @@ fn only_what_had_to_make_room_is_an_eviction() {
 
     flood(&backend, 1_000);
     assert_eq!(backend.evictions(), 1_000 - backend.entries() as u64);
+    let usage = backend.usage().unwrap();
+    assert_eq!((usage.entries, usage.weight), (backend.entries() as u64, backend.weight()));
+    assert_eq!(usage.evictions, backend.evictions());
 }
 
 #[test]

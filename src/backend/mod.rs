@@ -7,6 +7,7 @@ mod future;
 #[cfg(feature = "memory")]
 mod memory;
 mod null;
+mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,6 +15,7 @@ pub use future::BackendFuture;
 #[cfg(feature = "memory")]
 pub use memory::{MemoryBackend, MemoryBackendBuilder};
 pub use null::NullBackend;
+pub use usage::Usage;
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -81,6 +83,11 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// a value for its bytes says `false`, which is the default.
     fn keeps_live(&self) -> bool {
         false
+    }
+
+    /// What it holds, if it knows without asking anybody. `None` by default.
+    fn usage(&self) -> Option<Usage> {
+        None
     }
 
     /// The answer of [`get`](Backend::get), if it is there without waiting; `None` means: ask `get`.
@@ -167,6 +174,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 impl<B: Backend + ?Sized> Backend for Arc<B> {
     fn keeps_live(&self) -> bool {
         (**self).keeps_live()
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        (**self).usage()
     }
 
     fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {

@@ -51,6 +51,7 @@ pub struct CacheBuilder {
     key_prefix: String,
     codec: Arc<dyn DynCodec>,
     clock: Clock,
+    name: Option<Box<str>>,
     observer: Option<Observers>,
     wait: Duration,
     fill_timeout: Duration,
@@ -73,6 +74,7 @@ impl CacheBuilder {
             key_prefix: String::new(),
             codec: Arc::new(Postcard::default()),
             clock: Clock::system(),
+            name: None,
             observer: None,
             wait: DEFAULT_WAIT,
             fill_timeout: DEFAULT_FILL_TIMEOUT,
@@ -127,6 +129,13 @@ impl CacheBuilder {
         self
     }
 
+    /// What this cache is called in metrics and in lines of `tracing`, where it tells several apart: the label and the
+    /// field `cache`, which nothing has without a name. None by default.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into().into());
+        self
+    }
+
     /// Who is told of every decision; nobody by default.
     #[doc(alias = "CACHE_ENABLE_SIGNALS")]
     pub fn observer(mut self, observer: impl Observer) -> Self {
@@ -174,7 +183,7 @@ impl CacheBuilder {
             profile: self.profile,
             codec: self.codec,
             clock: self.clock,
-            reporter: Reporter::new(self.observer.map(|observer| observer.0)),
+            reporter: Reporter::new(self.name, self.observer.map(|observer| observer.0)),
             background: Background::default(),
             wait: self.wait,
             fill_timeout: self.fill_timeout,

@@ -41,7 +41,7 @@ pub use self::{builder::CacheBuilder, context::FillContext};
 
 use self::{functions::Functions, lanes::Lanes, markers::Markers};
 use crate::{
-    backend::Backend,
+    backend::{Backend, Usage},
     clock::Clock,
     codec::DynCodec,
     error::{Error, ErrorKind, Result},
@@ -210,6 +210,33 @@ impl Cache {
         self.core.reporter.stats()
     }
 
+    /// What the backend holds, all that is in it: entries of other caches too. `None` if it does not know, as one behind
+    /// a network.
+    ///
+    /// [`Usage`] has an example.
+    pub fn usage(&self) -> Option<Usage> {
+        self.core.backend.usage()
+    }
+
+    /// Hands [`usage`](Cache::usage) to the recorder of the `metrics` crate; [`Usage`] has the names.
+    ///
+    /// Nothing else does: counting what is held takes the locks of the table, so it is done where metrics are read, or
+    /// once in a while. A backend that does not know is left out.
+    ///
+    /// ```
+    /// use axum_caching::{Cache, MemoryBackend};
+    ///
+    /// let cache = Cache::builder(MemoryBackend::default()).name("pages").build();
+    /// // In the handler of `/metrics`, before the exporter is asked for its text:
+    /// cache.record_usage();
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn record_usage(&self) {
+        if let Some(usage) = self.usage() {
+            self.core.reporter.record(&usage);
+        }
+    }
+
     /// Waits, up to 30 seconds, until everything that runs in the background has ended: fills whose clients went
     /// away, and streamed bodies that are still collected. Says whether it has.
     ///
@@ -260,6 +287,7 @@ impl Cache {
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
+            .field("name", &self.core.reporter.name())
             .field("backend", &self.core.backend)
             .field("prefix", &self.space.scope.prefix())
             .field("ttl", &self.ttl())

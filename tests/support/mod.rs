@@ -8,17 +8,10 @@
 )]
 
 pub mod held;
-pub mod later;
 pub mod stale;
 pub mod wire;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -31,19 +24,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 /// Counts the runs of a handler.
-#[derive(Clone, Debug, Default)]
-pub struct Runs(Arc<AtomicUsize>);
-
-impl Runs {
-    /// Notes a run, and says which one it is, from 1.
-    pub fn next(&self) -> usize {
-        self.0.fetch_add(1, Ordering::SeqCst) + 1
-    }
-
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
+pub use axum_caching::testing::Calls as Runs;
 
 /// A cache in memory whose time stands still.
 pub fn cache() -> (Cache, ManualClock) {

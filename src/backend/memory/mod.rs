@@ -21,7 +21,7 @@ use self::{
     entry::{Entry, Key, Pins, Recorder, Weigher},
     sweep::Sweeper,
 };
-use super::{Backend, BackendFuture};
+use super::{Backend, BackendFuture, Usage};
 use crate::{
     clock::Clock,
     error::{Error, ErrorKind, Result},
@@ -309,6 +309,10 @@ impl MemoryBackend {
 impl Backend for MemoryBackend {
     fn keeps_live(&self) -> bool {
         true
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        Some(Usage::new(self.entries() as u64, self.weight(), self.evictions()))
     }
 
     fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    backend::BreakerState,
     error::Error,
     reason::{BypassReason, MissReason, NotStored},
 };
@@ -61,6 +62,11 @@ pub enum Event<'a> {
         operation: &'static str,
         /// What happened.
         error: &'a Error,
+    },
+    /// The breaker of the backend opened, closed, or lets a probe through.
+    Breaker {
+        /// What it is now.
+        state: BreakerState,
     },
 }
 
@@ -131,6 +137,10 @@ pub struct CacheStats {
     pub not_stored: u64,
     /// Failures that nobody else was told of.
     pub failures: u64,
+    /// Calls that the backend was spared, since its breaker was open.
+    pub rejected: u64,
+    /// How often the breaker changed its state.
+    pub breaker_changes: u64,
 }
 
 /// Counts, and passes on.
@@ -144,6 +154,7 @@ pub(crate) struct Reporter {
     stored: AtomicU64,
     not_stored: AtomicU64,
     failures: AtomicU64,
+    breaker_changes: AtomicU64,
 }
 
 impl Reporter {
@@ -157,8 +168,14 @@ impl Reporter {
             observer.on_event(event);
         }
         #[cfg(feature = "tracing")]
-        if let Event::Failed { operation, error } = event {
-            tracing::warn!(target: "axum_caching", operation, %error, "the cache went on without its backend");
+        match event {
+            // Once when it opens is enough.
+            Event::Failed { error, .. } if error.kind() == crate::error::ErrorKind::Unavailable => {}
+            Event::Failed { operation, error } => {
+                tracing::warn!(target: "axum_caching", operation, %error, "the cache went on without its backend");
+            }
+            Event::Breaker { state } => tracing::warn!(target: "axum_caching", ?state, "the breaker of the backend"),
+            _ => {}
         }
     }
 
@@ -175,9 +192,11 @@ impl Reporter {
             Event::Stored { .. } => &self.stored,
             Event::NotStored { .. } => &self.not_stored,
             Event::Failed { .. } => &self.failures,
+            Event::Breaker { .. } => &self.breaker_changes,
         }
     }
 
+    /// What it knows of: calls that are rejected are counted where that is done.
     pub(crate) fn stats(&self) -> CacheStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheStats {
@@ -188,6 +207,8 @@ impl Reporter {
             stored: read(&self.stored),
             not_stored: read(&self.not_stored),
             failures: read(&self.failures),
+            rejected: 0,
+            breaker_changes: read(&self.breaker_changes),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{convert::Infallible, future::Future, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Cache, Fill, FillContext, Lifetime, OwnedKey, Place, Question, Turn, turn::Patience};
+use super::{Cache, Fill, FillContext, Lifetime, OwnedKey, Place, Question, Turn};
 use crate::{
     codec,
     flight::Head,
@@ -192,7 +192,7 @@ impl Cache {
     ) -> Option<Result<(), NotStored>> {
         let lifetime = Lifetime { now: self.core.clock.now(), age: Duration::ZERO, fresh };
         let storing = self.seen_through(fill.store(payload, lifetime, |_, _, _| Place::Primary));
-        Patience::new(self.core.wait).bound(storing).await
+        self.core.bound().over(storing).await
     }
 
     fn decoded<T: DeserializeOwned>(&self, payload: &Encoded) -> Option<T> {

@@ -4,11 +4,13 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{Cache, fill::OwnedKey, turn::Question};
 use crate::{
+    backend::BackendFuture,
     error::{Error, ErrorKind, Result},
     freshness::{Decision, Why, decide},
     key::Key,
     reason::MissReason,
     record::{Payload, Record},
+    timer::Bound,
     value::Value,
 };
 
@@ -107,18 +109,19 @@ impl Cache {
             return looked;
         }
         let stores = self.core.stores.load(Ordering::Acquire);
-        let value = self.core.backend.get(&key.primary).await;
+        let mut bound = self.core.bound();
+        let value = in_time(&mut bound, self.core.backend.get(&key.primary)).await;
         let mut now = self.core.clock.now();
         let looked = match self.judge(now, key, value, question) {
             Step::Ended(looked) => looked,
             Step::Variant(primary, variant) => {
-                let value = self.core.backend.get(&variant).await;
+                let value = in_time(&mut bound, self.core.backend.get(&variant)).await;
                 now = self.core.clock.now();
                 self.judge_variant(now, key, value, question, primary)
             }
         };
         match looked {
-            Ok(found) if self.holds(&found.record.meta.carried).await => Ok(found),
+            Ok(found) if bound.over(self.holds(&found.record.meta.carried)).await == Some(true) => Ok(found),
             Ok(found) => Err(Missed { stores, now, ..Missed::purged(found) }),
             Err(missed) => Err(Missed { stores, now, ..missed }),
         }
@@ -219,6 +222,12 @@ impl Cache {
         self.core.reporter.failed(operation, error);
         reason
     }
+}
+
+/// All calls of one lookup have the time of one.
+async fn in_time(bound: &mut Bound, get: BackendFuture<'_, Option<Value>>) -> Result<Option<Value>> {
+    let late = || Err(Error::message(ErrorKind::Timeout, "the lookup took too long"));
+    bound.over(get).await.unwrap_or_else(late)
 }
 
 #[inline]

@@ -85,7 +85,9 @@ impl Cache {
             own if own.starts_with(Kind::Result.prefix()) => Some(LIFETIME_OF_RESULT),
             _ => Some(LIFETIME),
         };
-        backend.add(key, tag_value(stamps::fresh()), lifetime).await?;
+        let (core, own) = (Arc::clone(&self.core), key.to_owned());
+        let add = async move { core.backend.add(&own, tag_value(stamps::fresh()), lifetime).await };
+        self.send(&mut self.core.bound(), add).await?;
         // Whoever loses takes the stamp of the winner; and a backend that keeps nothing keeps none.
         Ok(backend.get(key).await?.as_ref().and_then(tag_stamp))
     }
@@ -118,7 +120,11 @@ impl Cache {
 
     /// Makes every entry unreachable that carries the stamp of a tag, or will.
     pub(crate) async fn purge_tag_key(&self, key: &str) -> Result<()> {
-        self.core.backend.delete(key).await.map(drop)
+        if self.core.guard.is_none() {
+            return self.core.backend.delete(key).await.map(drop);
+        }
+        let (core, key) = (Arc::clone(&self.core), key.to_owned());
+        self.send(&mut self.core.bound(), async move { core.backend.delete(&key).await.map(drop) }).await
     }
 
     /// Takes away what was made of memoized results, of which these may be some, after they were deleted: whoever reads

@@ -4,14 +4,13 @@
 //! itself, with a [`Fill`] that says how that ended. The layer and the computed values both go this way.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::pin,
     sync::{Arc, atomic::Ordering},
-    task::Poll,
     time::Duration,
 };
 
-use tokio::{runtime::Handle, time};
+use tokio::time;
 
 use super::{
     Cache,
@@ -23,6 +22,7 @@ use crate::{
     observe::Event,
     reason::MissReason,
     record::{Payload, Record},
+    timer::{at_once, before},
 };
 
 /// What one caller asks, beside the key: which of the payloads under it is an answer.
@@ -219,12 +219,11 @@ enum Waited<P> {
 }
 
 /// What is left of the time that a caller waits for others, over all its rounds.
-pub(super) struct Patience(Option<time::Instant>);
+struct Patience(Option<time::Instant>);
 
 impl Patience {
-    pub(super) fn new(wait: Duration) -> Self {
-        // Without a runtime nobody counts the time.
-        Self(Handle::try_current().ok().and_then(|_| time::Instant::now().checked_add(wait)))
+    fn new(wait: Duration) -> Self {
+        Self(time::Instant::now().checked_add(wait))
     }
 
     fn shorten(&mut self, wait: Option<Duration>) {
@@ -234,15 +233,12 @@ impl Patience {
         }
     }
 
-    pub(super) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+    async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
-        // What is ready needs no timer, nor a runtime that has one.
-        if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
-            return Some(output);
-        }
-        match self.0 {
-            Some(until) => time::timeout_at(until, future).await.ok(),
-            None => Some(future.await),
+        // What is ready needs no timer.
+        match at_once(future.as_mut()).await {
+            Some(output) => Some(output),
+            None => before(self.0, future).await,
         }
     }
 }

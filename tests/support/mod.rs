@@ -9,6 +9,7 @@
 
 pub mod held;
 pub mod later;
+pub mod scripted;
 pub mod wire;
 
 use std::{

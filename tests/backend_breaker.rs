@@ -73,6 +73,22 @@ async fn once_it_is_open_a_sick_backend_costs_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn once_it_is_open_nobody_waits_at_a_key_whose_write_hangs() {
+    let (cache, backend, _) = cached();
+    backend.has("set", Mode::Hangs);
+    cache.set("key", "text", Ttl::Forever).await.unwrap_err();
+    backend.is(Mode::Down);
+    while cache.breaker_state() == BreakerState::Closed {
+        cache.get::<i32>("key").await.unwrap_err();
+    }
+
+    let began = Instant::now();
+    assert_eq!(cache.get_or_compute("key", Ttl::Forever, async || 1).await, 1);
+    assert_eq!(cache.delete("key").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_that_was_not_made_is_never_a_silent_success() {
     let (cache, backend, _) = cached();
     cache.set("key", "old", Ttl::Forever).await.unwrap();
@@ -214,12 +230,17 @@ async fn a_probe_whose_caller_goes_away_is_followed_by_another() {
 async fn what_nobody_is_to_blame_for_but_the_caller_opens_nothing() {
     let (cache, backend, changes) = cached();
     cache.set("text", "text", Ttl::Forever).await.unwrap();
+    // One kind after the other, so that none is made good by the next.
+    for _ in 0..20 {
+        let large = cache.set("large", &vec![7_u8; 2_000], Ttl::Forever).await;
+        assert_eq!(large.unwrap_err().kind(), ErrorKind::TooLarge);
+    }
+    for _ in 0..20 {
+        assert_eq!(cache.increment("text", 1).await.unwrap_err().kind(), ErrorKind::NotAnInteger);
+    }
     for _ in 0..20 {
         assert_eq!(cache.get::<i32>("nowhere").await.unwrap(), None);
         assert!(!cache.delete("nowhere").await.unwrap());
-        let large = cache.set("large", &vec![7_u8; 2_000], Ttl::Forever).await;
-        assert_eq!(large.unwrap_err().kind(), ErrorKind::TooLarge);
-        assert_eq!(cache.increment("text", 1).await.unwrap_err().kind(), ErrorKind::NotAnInteger);
     }
     assert_eq!((changes.lock().unwrap().len(), cache.stats().rejected), (0, 0));
 

@@ -46,8 +46,10 @@ struct Inner {
 pub enum ErrorKind {
     /// The backend cannot be reached.
     Connect,
-    /// The backend did not answer in time.
+    /// The backend did not answer in time: it is not known whether what was asked for was done.
     Timeout,
+    /// The backend was not asked, since it failed before or did not answer: nothing was done.
+    Unavailable,
     /// The backend answered something that its protocol does not allow.
     Protocol,
     /// A value could not be turned into bytes.
@@ -80,6 +82,7 @@ impl ErrorKind {
         match self {
             Self::Connect => "connect",
             Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
             Self::Protocol => "protocol",
             Self::Encode => "encode",
             Self::Decode => "decode",
@@ -96,6 +99,7 @@ impl ErrorKind {
         match self {
             Self::Connect => "cannot reach the backend",
             Self::Timeout => "the backend did not answer in time",
+            Self::Unavailable => "the backend was not asked",
             Self::Protocol => "the backend broke its protocol",
             Self::Encode => "cannot encode the value",
             Self::Decode => "cannot decode the stored bytes",

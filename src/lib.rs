@@ -89,7 +89,9 @@
 //!
 //! # Failure and cancellation
 //!
-//! The cache never makes a request fail: when the backend does, the handler runs, and the [`Observer`] is told. A
+//! The cache never makes a request fail: when the backend does, the handler runs, and the [`Observer`] is told. A slow
+//! one is waited for one second ([`backend_timeout`](CacheBuilder::backend_timeout)); one that fails five times in a row is
+//! left alone until it answers again ([`Breaker`]), and what would have changed something is an error meanwhile. A
 //! client that goes away does not take the run of the handler with it: the run goes on in the background, on the tokio
 //! runtime it began on, and fills the cache. When it fails, one of those who wait takes over; after the second failure
 //! each goes alone. Nobody waits for another longer than ten seconds ([`max_wait`](CacheBuilder::max_wait)).
@@ -142,6 +144,7 @@ mod record;
 mod response;
 mod stamps;
 mod sync;
+mod timer;
 mod ttl;
 mod value;
 
@@ -153,7 +156,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod private;
 
-pub use backend::{Backend, BackendFuture, NullBackend, Usage};
+pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
 pub use cache::{Cache, CacheBuilder, FillContext};

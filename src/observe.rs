@@ -19,6 +19,7 @@ use std::{
 #[cfg(feature = "metrics")]
 use crate::backend::Usage;
 use crate::{
+    backend::BreakerState,
     error::Error,
     reason::{BypassReason, MissReason, NotStored},
 };
@@ -40,6 +41,7 @@ use crate::{
 /// | [`Stored`](Event::Stored) | `stored` | `axum_caching_stored_total` | | DEBUG | `key` |
 /// | [`NotStored`](Event::NotStored) | `not_stored` | `axum_caching_not_stored_total` | `reason` | DEBUG | `key`, `reason` |
 /// | [`Failed`](Event::Failed) | `failures` | `axum_caching_failures_total` | `operation`, `kind` | WARN | `operation`, `kind`, `error` |
+/// | [`Breaker`](Event::Breaker) | `breaker_changes` | `axum_caching_breaker_changes_total` | `state` | WARN | `state` |
 ///
 /// What a backend holds is no event: see [`Usage`](crate::Usage).
 ///
@@ -117,6 +119,11 @@ pub enum Event<'a> {
         /// What happened.
         error: &'a Error,
     },
+    /// The breaker of the backend opened, closed, or lets a probe through.
+    Breaker {
+        /// What it is now.
+        state: BreakerState,
+    },
 }
 
 /// Is told of every decision (the signals of Flask-Caching).
@@ -192,6 +199,10 @@ pub struct CacheStats {
     pub not_stored: u64,
     /// Failures that nobody else was told of.
     pub failures: u64,
+    /// Calls that the backend was spared, since its breaker was open.
+    pub rejected: u64,
+    /// How often the breaker changed its state.
+    pub breaker_changes: u64,
 }
 
 /// Counts, and passes on.
@@ -212,6 +223,7 @@ pub(crate) struct Reporter {
     stored: AtomicU64,
     not_stored: AtomicU64,
     failures: AtomicU64,
+    breaker_changes: AtomicU64,
 }
 
 impl Reporter {
@@ -258,9 +270,11 @@ impl Reporter {
             Event::Stored { .. } => &self.stored,
             Event::NotStored { .. } => &self.not_stored,
             Event::Failed { .. } => &self.failures,
+            Event::Breaker { .. } => &self.breaker_changes,
         }
     }
 
+    /// What it knows of: calls that are rejected are counted where that is done.
     pub(crate) fn stats(&self) -> CacheStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheStats {
@@ -274,6 +288,8 @@ impl Reporter {
             stored: read(&self.stored),
             not_stored: read(&self.not_stored),
             failures: read(&self.failures),
+            rejected: 0,
+            breaker_changes: read(&self.breaker_changes),
         }
     }
 }

@@ -18,6 +18,7 @@ const LEVELS: &[(&str, usize)] = &[
     ("reason", 0),
     ("fields", 0),
     ("sync", 0),
+    ("timer", 0),
     ("key", 1),
     ("value", 1),
     ("profile", 1),

@@ -12,8 +12,8 @@ use std::{
 
 use axum::{Router, body::Body, routing::get as on_get};
 use axum_caching::{
-    Backend, BackendFuture, Cache, CacheLayer, CacheStatus, Error, ErrorKind, MemoryBackend, NullBackend, Value,
-    testing::ManualClock,
+    Backend, BackendFuture, Breaker, Cache, CacheLayer, CacheStatus, Error, ErrorKind, MemoryBackend, NullBackend,
+    Value, testing::ManualClock,
 };
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use support::*;
@@ -225,7 +225,7 @@ impl Backend for Server {
 fn served() -> (Cache, Server, ManualClock) {
     let clock = ManualClock::new();
     let server = Server::new(&clock);
-    (Cache::builder(server.clone()).clock(clock.clock()).build(), server, clock)
+    (Cache::builder(server.clone()).clock(clock.clock()).breaker(Breaker::off()).build(), server, clock)
 }
 
 #[tokio::test]

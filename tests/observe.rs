@@ -6,7 +6,7 @@ mod watching;
 use std::{collections::BTreeSet, convert::Infallible, fs, time::Duration};
 
 use axum_caching::{
-    Cache, CacheLayer, CacheStats, ErrorKind, MemoryBackend, NullBackend, Profile, Ttl,
+    Breaker, Cache, CacheLayer, CacheStats, ErrorKind, MemoryBackend, NullBackend, Profile, Ttl,
     testing::{Calls, Chaos, ManualClock, Operation, assert_bypass},
 };
 use bytes::Bytes;
@@ -107,6 +107,14 @@ const ROWS: &[Row] = &[
         metric: "axum_caching_failures_total",
         labels: "{operation=set,kind=connect}",
         line: r#"WARN axum_caching: the cache went on without its backend operation="set" kind="connect" error="#,
+    },
+    Row {
+        event: "Breaker",
+        counter: "breaker_changes",
+        read: |stats| stats.breaker_changes,
+        metric: "axum_caching_breaker_changes_total",
+        labels: "{state=open}",
+        line: r#"WARN axum_caching: the breaker of the backend state="open""#,
     },
 ];
 
@@ -234,6 +242,14 @@ async fn what_is_not_stored_is_seen() {
         cache.get_or_compute("key", Ttl::DontStore, async || 42).await;
     });
     seen.await.has_only(&["Miss", "NotStored"]);
+}
+
+#[tokio::test]
+async fn a_breaker_that_opens_is_seen() {
+    let chaos = Chaos::remote(MemoryBackend::default());
+    chaos.on(Operation::ALL).fail(ErrorKind::Connect);
+    let cache = Cache::builder(chaos).breaker(Breaker::default().failures(1)).build();
+    watch(cache, answer).await.has("Breaker");
 }
 
 #[tokio::test]

@@ -3,7 +3,10 @@
 //! A [`Backend`] is a key-value store with expiry. It knows nothing of HTTP, of freshness or of purges, so one is
 //! a hundred lines; `examples/own_backend.rs` is one.
 
+mod breaker;
+mod disowned;
 mod future;
+mod guard;
 #[cfg(feature = "memory")]
 mod memory;
 mod null;
@@ -11,7 +14,9 @@ mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub use breaker::{Breaker, BreakerState};
 pub use future::BackendFuture;
+pub(crate) use guard::Guard;
 #[cfg(feature = "memory")]
 pub use memory::{MemoryBackend, MemoryBackendBuilder};
 pub use null::NullBackend;
@@ -36,7 +41,10 @@ use crate::{
 /// - Keys are any UTF-8 text up to about 600 bytes.
 ///
 /// - A future that is not ready when it is made has done nothing before it is polled.
-/// - Time-outs are the backend's own; calls that hang hold up those who make them.
+/// - A call ends; one whose answer cannot come any more, since its connection is gone, ends in an error. Callers wait
+///   as long as [`backend_timeout`](crate::CacheBuilder::backend_timeout) says, a read is dropped then, and a
+///   [`Breaker`] leaves a backend alone that fails. But nothing is stored under a key while a write to it is not
+///   answered.
 ///
 /// A backend must not call the [`Cache`](crate::Cache) that uses it.
 ///

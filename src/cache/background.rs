@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify, time::timeout};
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
+
+use crate::timer::before;
 
 /// So many runs may go on without their callers: those who connect and leave cannot pile them up.
 const MAX_TASKS: usize = 1_000;
@@ -42,10 +44,8 @@ impl Background {
         let task = Task(self.clone());
         // On a runtime that is shutting down the task is dropped unrun, which fails its flight, as it should.
         runtime.spawn(async move {
-            match limit {
-                Some(limit) => drop(timeout(limit, future).await),
-                None => drop(future.await),
-            }
+            let until = limit.and_then(|limit| Instant::now().checked_add(limit));
+            drop(before(until, future).await);
             drop(task);
         });
     }

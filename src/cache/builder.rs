@@ -1,16 +1,19 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use foldhash::quality::RandomState;
 use tokio::sync::Semaphore;
 
 use super::{Background, Cache, Core, functions::Functions, lanes::Lanes, markers::Markers};
 use crate::{
-    backend::Backend,
+    backend::{Backend, Breaker, BreakerState, Guard},
     clock::Clock,
     codec::{Codec, DynCodec, Postcard},
     flight::Flights,
     key::Scope,
-    observe::{Observer, Reporter},
+    observe::{Event, Observer, Reporter},
     profile::Profile,
     stamps::Stamps,
     sync::AtomicU64,
@@ -28,6 +31,9 @@ const DEFAULT_FILL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How many entries are made anew in the background at the same time.
 const DEFAULT_REFRESHES: usize = 100;
+
+/// How long a caller waits for the backend.
+const DEFAULT_BACKEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Settings of a [`Cache`].
 ///
@@ -56,6 +62,8 @@ pub struct CacheBuilder {
     wait: Duration,
     fill_timeout: Duration,
     refreshes: usize,
+    backend_timeout: Duration,
+    breaker: Breaker,
 }
 
 struct Observers(Arc<dyn Observer>);
@@ -79,6 +87,8 @@ impl CacheBuilder {
             wait: DEFAULT_WAIT,
             fill_timeout: DEFAULT_FILL_TIMEOUT,
             refreshes: DEFAULT_REFRESHES,
+            backend_timeout: DEFAULT_BACKEND_TIMEOUT,
+            breaker: Breaker::default(),
         }
     }
 
@@ -145,12 +155,8 @@ impl CacheBuilder {
 
     /// How long a caller waits for the run of another before it runs the origin itself. 10 seconds by default.
     ///
-    /// Waiting is bounded on a tokio runtime, and unbounded elsewhere.
-    ///
-    /// # Panics
-    ///
-    /// The runtime has to count the time (`enable_time`, which `#[tokio::main]` does): tokio panics in those who wait
-    /// on one that does not.
+    /// Waiting is bounded on a tokio runtime that counts the time (`enable_time`, which `#[tokio::main]` does), and
+    /// unbounded elsewhere.
     pub fn max_wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
@@ -176,27 +182,91 @@ impl CacheBuilder {
         self
     }
 
+    /// How long a caller waits for the backend. 1 second by default; `Duration::MAX` is for ever.
+    ///
+    /// A lookup that takes longer is a miss, with the reason [`Backend`](crate::MissReason::Backend). A store that takes
+    /// longer goes on without the request that it is for. An explicit call ([`Cache::set`], [`Cache::delete`] ..) that
+    /// takes longer is [`ErrorKind::Timeout`](crate::ErrorKind::Timeout): what was sent goes on in the background, and
+    /// it is not known whether it will be done. Nothing else is stored under its key until the backend has answered, so
+    /// that no purge is overtaken by an older store; who comes meanwhile is answered by the origin, or gets
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) within the same time. A store or a deletion that the
+    /// backend does not answer at all is given up after another minute, and what it may have left behind is not read any
+    /// more.
+    ///
+    /// Each call of the backend has this time, and all calls of one lookup or one store together; a batch is one call.
+    /// A client's own time-out should be longer than this, or it is the one that ends the request.
+    ///
+    /// Time is counted on a tokio runtime that has timers (`enable_time`, which `#[tokio::main]` does); elsewhere there
+    /// is no time-out. tokio tells of a runtime without timers by a panic, which is caught, but which a panic hook sees
+    /// once a thread; where panics abort, the runtime has to have timers.
+    ///
+    /// It is of no account for a backend that keeps values live in this process ([`Backend::keeps_live`]), which
+    /// answers at once.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, NullBackend};
+    ///
+    /// let cache = Cache::builder(NullBackend::default()).backend_timeout(Duration::from_millis(200)).build();
+    /// assert_eq!(cache.stats().rejected, 0);
+    /// ```
+    pub fn backend_timeout(mut self, timeout: Duration) -> Self {
+        self.backend_timeout = timeout;
+        self
+    }
+
+    /// When a backend that fails is left alone: by default after 5 failures in a row, for 5 seconds. See [`Breaker`].
+    pub fn breaker(mut self, breaker: Breaker) -> Self {
+        self.breaker = breaker;
+        self
+    }
+
     /// The cache.
     pub fn build(self) -> Cache {
-        let core = Core {
-            backend: self.backend,
-            profile: self.profile,
-            codec: self.codec,
-            clock: self.clock,
-            reporter: Reporter::new(self.name, self.observer.map(|observer| observer.0)),
-            background: Background::default(),
-            wait: self.wait,
-            fill_timeout: self.fill_timeout,
-            refreshes: Arc::new(Semaphore::new(self.refreshes.min(Semaphore::MAX_PERMITS))),
-            flights: Flights::default(),
-            stores: AtomicU64::new(0),
-            markers: Markers::default(),
-            failures: Markers::default(),
-            stamps: Stamps::default(),
-            lanes: Lanes::default(),
-            functions: Functions::default(),
-            hasher: RandomState::default(),
-        };
+        let core = Arc::new_cyclic(|core| {
+            let (backend, guard) = guarded(self.backend, self.backend_timeout, self.breaker, core);
+            Core {
+                backend,
+                guard,
+                profile: self.profile,
+                codec: self.codec,
+                clock: self.clock,
+                reporter: Reporter::new(self.name, self.observer.map(|observer| observer.0)),
+                background: Background::default(),
+                wait: self.wait,
+                fill_timeout: self.fill_timeout,
+                refreshes: Arc::new(Semaphore::new(self.refreshes.min(Semaphore::MAX_PERMITS))),
+                backend_timeout: self.backend_timeout,
+                flights: Flights::default(),
+                stores: AtomicU64::new(0),
+                markers: Markers::default(),
+                failures: Markers::default(),
+                stamps: Stamps::default(),
+                lanes: Lanes::default(),
+                functions: Functions::default(),
+                hasher: RandomState::default(),
+            }
+        });
         Cache::with(core, Scope::root(&self.key_prefix))
     }
+}
+
+/// What keeps values live answers at once, and is asked without a guard between.
+fn guarded(
+    backend: Arc<dyn Backend>,
+    timeout: Duration,
+    breaker: Breaker,
+    core: &Weak<Core>,
+) -> (Arc<dyn Backend>, Option<Arc<Guard>>) {
+    if backend.keeps_live() {
+        return (backend, None);
+    }
+    let core = Weak::clone(core);
+    let tell = move |state: BreakerState| {
+        if let Some(core) = core.upgrade() {
+            core.reporter.tell(&Event::Breaker { state });
+        }
+    };
+    let guard = Arc::new(Guard::new(backend, timeout, breaker, tell));
+    (Arc::clone(&guard) as Arc<dyn Backend>, Some(guard))
 }

@@ -4,9 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    Cache, Fill, FillContext, Found, Lifetime, OwnedKey, Place, Question, Turn, refresh::Late, turn::Patience,
-};
+use super::{Cache, Fill, FillContext, Found, Lifetime, OwnedKey, Place, Question, Turn, refresh::Late};
 use crate::{
     codec,
     flight::Head,
@@ -172,7 +170,7 @@ impl Cache {
         lifetime: Lifetime,
     ) -> Option<Result<(), NotStored>> {
         let storing = self.seen_through(fill.store(payload, lifetime, |_, _, _| Place::Primary));
-        Patience::new(self.core.wait, None).bound(storing).await
+        self.core.bound().over(storing).await
     }
 
     pub(super) fn decoded<T: DeserializeOwned>(&self, record: &Record<Encoded>) -> Option<T> {

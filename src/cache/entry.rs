@@ -12,6 +12,7 @@ use crate::{
     freshness::{Decision, decide},
     key::Key,
     record::{Encoded, Record, is_of_another_reader},
+    timer::Bound,
     value::Value,
 };
 
@@ -30,6 +31,12 @@ impl Cache {
     }
 
     /// Removes a key; says whether it was there. What a purge of this key means is said at [`Cache`].
+    ///
+    /// # Errors
+    ///
+    /// What the backend says. [`Timeout`](crate::ErrorKind::Timeout) if it does not answer in time: the deletion goes on,
+    /// and it is not known whether it will be made. [`Unavailable`](crate::ErrorKind::Unavailable) if it was not asked:
+    /// nothing was removed. All calls that change something have these two, and can be repeated.
     pub async fn delete(&self, key: &str) -> Result<bool> {
         let key = OwnedKey::from(&self.key(key)?);
         let deleted = self.delete_result(&key).await?;
@@ -38,8 +45,23 @@ impl Cache {
     }
 
     pub(crate) async fn delete_result(&self, key: &OwnedKey) -> Result<bool> {
-        let _gate = self.purge(&key.primary).await;
-        self.core.backend.delete(&key.primary).await
+        let mut bound = self.core.bound();
+        let gate = self.purge(&key.primary, &mut bound).await?;
+        self.delete_and_open(&key.primary, gate, &mut bound).await
+    }
+
+    /// Deletes under a gate, which is opened when the backend has answered and not before.
+    pub(super) async fn delete_and_open(&self, primary: &Arc<str>, gate: Gate, bound: &mut Bound) -> Result<bool> {
+        if self.core.guard.is_none() {
+            return self.core.backend.delete(primary).await;
+        }
+        let (core, primary) = (Arc::clone(&self.core), Arc::clone(primary));
+        let delete = async move {
+            let deleted = core.backend.delete(&primary).await;
+            drop(gate);
+            deleted
+        };
+        self.send(bound, delete).await
     }
 
     /// Whether a key is there.
@@ -142,40 +164,56 @@ impl Cache {
 
     /// Removes everything in this cache and the scopes in it, and nothing else.
     ///
-    /// What is there is unreachable at once; the backend then gives the memory back, which may take a while.
+    /// What is there is unreachable at once; the backend then gives the memory back, which may take a while. If that is
+    /// longer than [`backend_timeout`](crate::CacheBuilder::backend_timeout), it goes on in the background and the answer
+    /// is [`Timeout`](crate::ErrorKind::Timeout).
     pub async fn clear(&self) -> Result<()> {
         let subtree = self.space.scope.subtree();
         self.core.stamps.replace(subtree);
+        let (mut bound, mut is_all) = (self.core.bound(), true);
         for key in self.core.flights.keys(subtree) {
-            drop(self.purge(&key).await);
+            is_all &= self.purge(&key, &mut bound).await.is_ok();
         }
-        self.core.backend.clear(subtree).await
+        let (core, subtree) = (Arc::clone(&self.core), subtree.to_owned());
+        self.send(&mut bound, async move { core.backend.clear(&subtree).await }).await?;
+        if is_all {
+            return Ok(());
+        }
+        Err(Error::message(ErrorKind::Timeout, "an earlier write was not answered, and what it stores may be left"))
     }
 
     /// Takes the tickets of all fills of a key, and holds its gate until the purge is through.
-    pub(super) async fn purge(&self, primary: &Arc<str>) -> Gate {
-        let gate = self.core.flights.gate(primary).await;
+    pub(super) async fn purge(&self, primary: &Arc<str>, bound: &mut Bound) -> Result<Gate> {
+        let gate = self.core.gate(primary, bound).await?;
         gate.void();
-        gate
+        Ok(gate)
     }
 
     /// As [`purge`](Cache::purge), for many keys; in one order for all callers, so that none waits in a circle.
-    pub(super) async fn purge_many(&self, keys: &[Key]) -> Vec<Gate> {
+    pub(super) async fn purge_many(&self, keys: &[Key], bound: &mut Bound) -> Result<Vec<Gate>> {
         let mut names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         let mut gates = Vec::with_capacity(names.len());
         for name in names {
-            gates.push(self.purge(&Arc::from(name)).await);
+            gates.push(self.purge(&Arc::from(name), bound).await?);
         }
-        gates
+        Ok(gates)
     }
 
     pub(super) async fn delete_keys(&self, keys: &[Key]) -> Result<usize> {
         let names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
-        let gates = self.purge_many(keys).await;
-        let deleted = self.core.backend.delete_many(&names).await?;
-        drop(gates);
+        let mut bound = self.core.bound();
+        let gates = self.purge_many(keys, &mut bound).await?;
+        let core = Arc::clone(&self.core);
+        let sent: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let delete = async move {
+            let names: Vec<&str> = sent.iter().map(|name| &**name).collect();
+            let deleted = core.backend.delete_many(&names).await;
+            drop(gates);
+            deleted
+        };
+        let deleted = self.send(&mut bound, delete).await?;
         self.purge_results(names).await?;
         Ok(deleted)
     }

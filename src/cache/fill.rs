@@ -1,6 +1,8 @@
 //! One run of the origin, from its ticket to its entry: where origin, flight and store meet.
 
 use std::{
+    future::Future,
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -16,6 +18,7 @@ use crate::{
     reason::{MissReason, NotStored},
     record::{Carried, Hold, Meta, Payload, Record},
     stamps,
+    timer::Bound,
     ttl::deadline,
 };
 
@@ -179,26 +182,31 @@ impl Fill {
     ) -> Result<(), NotStored> {
         self.lead.close();
         let core = Arc::clone(&self.cache.core);
-        let gate = core.flights.gate(self.lead.key()).await;
+        let mut bound = core.bound();
+        let gate = match core.gate(self.lead.key(), &mut bound).await {
+            Ok(gate) => gate,
+            Err(error) => {
+                core.reporter.failed("set", &error);
+                self.share(payload, NotStored::Backend);
+                return Err(NotStored::Backend);
+            }
+        };
         if self.lead.is_void() {
             drop(gate);
             return Err(self.give_up(NotStored::Refused).await);
         }
-        let carried = match self.still_holds().await {
+        let carried = match bound.over(self.still_holds()).await.unwrap_or(Err(NotStored::Refused)) {
             Ok(carried) => carried,
             Err(reason) => {
                 drop(gate);
                 return Err(self.give_up(reason).await);
             }
         };
-        let slot = if P::has_variants() { self.slot().await } else { None };
-        let (key, nonce) = match place(&self.key.primary, slot.as_deref(), &mut payload) {
-            Place::Primary => (None, stamps::fresh()),
-            Place::Variant { key } => (Some(key), stamps::fresh()),
-            Place::Refresh { nonce, old } => {
-                self.make_room(slot, old, lifetime.now).await;
-                (None, nonce)
-            }
+        let slot = if P::has_variants() { bound.over(self.slot()).await.flatten() } else { None };
+        let (key, nonce, old) = match place(&self.key.primary, slot.as_deref(), &mut payload) {
+            Place::Primary => (None, stamps::fresh(), None),
+            Place::Variant { key } => (Some(key), stamps::fresh(), None),
+            Place::Refresh { nonce, old } => (None, nonce, old),
             Place::Nowhere(reason) => {
                 drop(gate);
                 return Err(self.give_up(reason).await);
@@ -206,7 +214,12 @@ impl Fill {
         };
         let record = Arc::new(self.record(payload, lifetime, nonce, carried));
         let value = Arc::clone(&record).into_value();
-        let stored = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.kept()).await;
+        let storing = async {
+            self.make_room(slot, old, lifetime.now).await;
+            core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.kept()).await
+        };
+        let shared = || Outcome::Shared(Arc::clone(&record).into_value());
+        let stored = self.wait_alone(storing, &mut bound, shared).await;
         let stored = stored.map_err(|error| self.not_kept(&error));
         if stored.is_ok() {
             core.stores.fetch_add(1, Ordering::Release);
@@ -217,6 +230,24 @@ impl Fill {
         }
         self.lead.end_and_open(gate, Outcome::Shared(record.into_value()));
         stored
+    }
+
+    /// Waits for the answer of the backend, for which the gate stays shut, however long it takes. Those who wait for the
+    /// fill wait no longer than its time-out.
+    async fn wait_alone<T>(
+        &self,
+        change: impl Future<Output = T>,
+        bound: &mut Bound,
+        outcome: impl FnOnce() -> Outcome,
+    ) -> T {
+        let mut change = pin!(change);
+        match bound.over(change.as_mut()).await {
+            Some(done) => done,
+            None => {
+                self.lead.release(outcome());
+                change.await
+            }
+        }
     }
 
     /// What the answer depends on, unless a purge has come since it was read.
@@ -285,14 +316,21 @@ impl Fill {
             return;
         }
         let core = &self.cache.core;
-        let gate = core.flights.gate(self.lead.key()).await;
-        // What came after a purge is not this fill's to remove.
-        if !self.lead.is_void() {
-            if let Err(error) = core.backend.delete(&self.key.primary).await {
-                core.reporter.failed("delete", &error);
+        let mut bound = core.bound();
+        let deleted = match core.gate(self.lead.key(), &mut bound).await {
+            // What came after a purge is not this fill's to remove.
+            Ok(_) if self.lead.is_void() => return,
+            Ok(gate) => {
+                let delete = core.backend.delete(&self.key.primary);
+                let deleted = self.wait_alone(delete, &mut bound, || Outcome::Alone).await;
+                drop(gate);
+                deleted
             }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = deleted {
+            core.reporter.failed("delete", &error);
         }
-        drop(gate);
     }
 
     async fn slot<P: Payload>(&self) -> Option<Arc<Record<P>>> {

@@ -107,7 +107,11 @@ impl Cache {
         let checked = match shared[lane] {
             Some(was) => self.core.backend.get(&key).await.map(|now| now.as_ref().and_then(stamp) == Some(was)),
             // One that is not there says nothing: it may have been written and lost. The next fill finds it.
-            None => self.core.backend.add(&key, fresh(), Some(LIFETIME)).await.map(|_| false),
+            None => {
+                let core = Arc::clone(&self.core);
+                let add = async move { core.backend.add(&key, fresh(), Some(LIFETIME)).await };
+                self.send(&mut self.core.bound(), add).await.map(|_| false)
+            }
         };
         checked.unwrap_or_else(|error| {
             self.core.reporter.failed("lanes", &error);
@@ -122,7 +126,9 @@ impl Cache {
         if self.core.backend.keeps_live() {
             return Ok(());
         }
-        self.core.backend.set(&self.lane_key(lane), fresh(), Some(LIFETIME)).await
+        let (core, key) = (Arc::clone(&self.core), self.lane_key(lane));
+        let set = async move { core.backend.set(&key, fresh(), Some(LIFETIME)).await };
+        self.send(&mut self.core.bound(), set).await
     }
 }
 

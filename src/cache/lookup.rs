@@ -7,6 +7,7 @@ use std::{
 
 use super::{Cache, fill::OwnedKey, turn::Question};
 use crate::{
+    backend::BackendFuture,
     error::{Error, ErrorKind, Result},
     flight::Head,
     freshness::{Decision, Times, Why, decide, decide_marked, is_cleared, is_due},
@@ -15,6 +16,7 @@ use crate::{
     reason::MissReason,
     record::{Hold, Payload, Record},
     stamps,
+    timer::Bound,
     value::Value,
 };
 
@@ -140,24 +142,25 @@ impl Cache {
             return looked;
         }
         let stores = self.core.stores.load(Ordering::Acquire);
-        let value = self.core.backend.get(&key.primary).await;
+        let mut bound = self.core.bound();
+        let value = in_time(&mut bound, self.core.backend.get(&key.primary)).await;
         let mut now = self.core.clock.now();
         let looked = match self.judge(now, key, value, question) {
             Step::Ended(looked) => looked,
             Step::Variant(primary, variant) => {
-                let value = self.core.backend.get(&variant).await;
+                let value = in_time(&mut bound, self.core.backend.get(&variant)).await;
                 now = self.core.clock.now();
                 self.judge_variant(now, key, value, question, primary)
             }
         };
         match looked {
-            Ok(found) => match self.holds(&found.record.meta.carried).await {
+            Ok(found) => match bound.over(self.holds(&found.record.meta.carried)).await.unwrap_or(Hold::Gone) {
                 Hold::Holds => Ok(Found { stores, ..found }),
                 hold => self.marked(now, key, found, question, hold, stores),
             },
             Err(mut missed) => {
                 if let Some(fallback) = &missed.fallback {
-                    let hold = self.holds(&fallback.meta.carried).await;
+                    let hold = bound.over(self.holds(&fallback.meta.carried)).await.unwrap_or(Hold::Gone);
                     missed.fallback = (hold < Hold::Gone).then(|| Arc::clone(fallback));
                 }
                 Err(Missed { stores, now, ..missed })
@@ -329,6 +332,12 @@ impl Cache {
         }
         Some(found)
     }
+}
+
+/// All calls of one lookup have the time of one.
+async fn in_time(bound: &mut Bound, get: BackendFuture<'_, Option<Value>>) -> Result<Option<Value>> {
+    let late = || Err(Error::message(ErrorKind::Timeout, "the lookup took too long"));
+    bound.over(get).await.unwrap_or_else(late)
 }
 
 /// The same question, of a caller whose origin has failed.

@@ -1,6 +1,7 @@
 //! The handle that an application holds.
 
 mod background;
+mod bounded;
 mod builder;
 mod compute;
 mod computed;
@@ -41,7 +42,7 @@ pub use self::{builder::CacheBuilder, context::FillContext};
 
 use self::{functions::Functions, lanes::Lanes, markers::Markers};
 use crate::{
-    backend::{Backend, Usage},
+    backend::{Backend, BreakerState, Guard, Usage},
     clock::Clock,
     codec::DynCodec,
     error::{Error, ErrorKind, Result},
@@ -65,7 +66,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(30);
 /// A clone is another handle on the same cache, and costs two reference counts. Explicit calls
 /// ([`get`](Cache::get), [`set`](Cache::set) ..) return what the backend says, errors included. Computed calls
 /// ([`get_or_compute`](Cache::get_or_compute), [`CacheLayer`](crate::CacheLayer)) cannot fail because of the cache:
-/// they run the origin and tell the [`Observer`](crate::Observer).
+/// they run the origin and tell the [`Observer`](crate::Observer). Neither waits for a slow backend longer than
+/// [`backend_timeout`](CacheBuilder::backend_timeout), and one that fails is left alone for a while
+/// ([`Breaker`](crate::Breaker)).
 ///
 /// A purge wins: once [`delete`](Cache::delete), [`clear`](Cache::clear) or [`set`](Cache::set) has answered, no
 /// run of an origin that began before it stores what it read. That holds for all callers in this process that use
@@ -94,6 +97,8 @@ pub struct Cache {
 /// What all scopes of a cache share.
 pub(crate) struct Core {
     pub(crate) backend: Arc<dyn Backend>,
+    /// The backend again, if it is guarded.
+    guard: Option<Arc<Guard>>,
     pub(crate) clock: Clock,
     /// What holds for entries of which nobody says otherwise.
     pub(crate) profile: Profile,
@@ -104,6 +109,7 @@ pub(crate) struct Core {
     pub(crate) fill_timeout: Duration,
     /// Places for those that are made anew in the background.
     refreshes: Arc<Semaphore>,
+    backend_timeout: Duration,
     flights: Flights,
     /// How many entries were ever stored by fills.
     stores: AtomicU64,
@@ -170,9 +176,9 @@ impl Cache {
         CacheBuilder::new(Arc::new(backend))
     }
 
-    fn with(core: Core, scope: Scope) -> Self {
+    fn with(core: Arc<Core>, scope: Scope) -> Self {
         let space = Space { stamp: core.stamps.of(scope.prefix()), scope };
-        Self { space: Arc::new(space), core: Arc::new(core) }
+        Self { space: Arc::new(space), core }
     }
 
     /// A cache inside this one, with keys of its own: same backend, same settings.
@@ -207,7 +213,14 @@ impl Cache {
 
     /// How often what happened, over all scopes.
     pub fn stats(&self) -> CacheStats {
-        self.core.reporter.stats()
+        let rejected = self.core.guard.as_ref().map_or(0, |guard| guard.rejected());
+        CacheStats { rejected, ..self.core.reporter.stats() }
+    }
+
+    /// Whether the backend is asked, for a health check: see [`Breaker`](crate::Breaker). Always closed for a backend
+    /// that keeps values live.
+    pub fn breaker_state(&self) -> BreakerState {
+        self.core.guard.as_ref().map_or(BreakerState::Closed, |guard| guard.state())
     }
 
     /// What the backend holds, all that is in it: entries of other caches too. `None` if it does not know, as one behind

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     Cache, Core, Fill, Handover, OwnedKey,
@@ -18,6 +18,7 @@ use crate::{
     profile::Profile,
     reason::MissReason,
     record::Record,
+    timer::before,
 };
 
 /// An entry that is served, and that somebody should make anew.
@@ -65,10 +66,8 @@ impl Cache {
         stale: Option<Arc<Record<P>>>,
         value: impl FnOnce(&Record<P>) -> Option<T>,
     ) -> Result<T, E> {
-        let (Some(soft), Some(stale), Ok(_)) = (profile.soft_timeout, stale, Handle::try_current()) else {
-            return run.await;
-        };
-        if let Ok(done) = timeout(soft, &mut run).await {
+        let (Some(soft), Some(stale)) = (profile.soft_timeout, stale) else { return run.await };
+        if let Some(done) = before(Instant::now().checked_add(soft), &mut run).await {
             return done;
         }
         match self.serve_stale(key, &stale, value) {

@@ -16,6 +16,7 @@ use crate::{
     key::{Key, MAX_KEY},
     record::{Encoded, Meta, Record},
     stamps,
+    timer::Bound,
     ttl::{Ttl, deadline},
     value::Value,
 };
@@ -51,10 +52,11 @@ impl Cache {
         let lifetime = ttl.into().or(self.ttl()).lifetime();
         let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
         let primary = Arc::from(key.backend.as_str());
-        let gate = self.purge(&primary).await;
+        let mut bound = self.core.bound();
+        let gate = self.purge(&primary, &mut bound).await?;
         match (value, lifetime) {
-            (Some(value), Some(lifetime)) => self.set_and_open(primary, value, lifetime, gate).await,
-            _ => self.core.backend.delete(&primary).await.map(drop),
+            (Some(value), Some(lifetime)) => self.set_and_open(primary, value, lifetime, gate, &mut bound).await,
+            _ => self.delete_and_open(&primary, gate, &mut bound).await.map(drop),
         }
     }
 
@@ -66,6 +68,7 @@ impl Cache {
         value: Value,
         lifetime: Option<Duration>,
         gate: Gate,
+        bound: &mut Bound,
     ) -> Result<()> {
         let core = Arc::clone(&self.core);
         let at_once = core.backend.set(&primary, value.clone(), lifetime).into_ready().ok();
@@ -76,13 +79,12 @@ impl Cache {
             }
             // It was not polled, so nothing was sent: begun anew as a future that can be handed over.
             None => {
-                let this = self.clone();
-                self.seen_through(async move {
-                    let stored = this.core.backend.set(&primary, value, lifetime).await;
-                    this.core.note_store(&gate);
+                let set = async move {
+                    let stored = core.backend.set(&primary, value, lifetime).await;
+                    core.note_store(&gate);
                     stored
-                })
-                .await
+                };
+                self.send(bound, set).await
             }
         }
     }
@@ -108,26 +110,27 @@ impl Cache {
         let primary: Arc<str> = Arc::from(key.backend.as_str());
         let lifetime = ttl.into().or(self.ttl()).lifetime();
         let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
-        let gate = self.core.flights.gate(&primary).await;
-        let there = self.core.backend.get(&primary).await?;
-        let is_there = there.is_some();
-        if self.is_alive(&key, there) {
-            return Ok(false);
-        }
-        // What the backend still has and the cache would not serve is not there.
-        if is_there {
-            self.core.backend.delete(&primary).await?;
-        }
-        let (Some(value), Some(lifetime)) = (value, lifetime) else { return Ok(false) };
+        let mut bound = self.core.bound();
+        let gate = self.core.gate(&primary, &mut bound).await?;
         let this = self.clone();
         let add = async move {
+            let there = this.core.backend.get(&primary).await?;
+            let is_there = there.is_some();
+            if this.is_alive(&key, there) {
+                return Ok(false);
+            }
+            // What the backend still has and the cache would not serve is not there.
+            if is_there {
+                this.core.backend.delete(&primary).await?;
+            }
+            let (Some(value), Some(lifetime)) = (value, lifetime) else { return Ok(false) };
             let added = this.core.backend.add(&primary, value, lifetime).await;
             if let Ok(true) = added {
                 this.core.note_store(&gate);
             }
             added
         };
-        self.seen_through(add).await
+        self.send(&mut bound, add).await
     }
 
     /// Stores many values under one lifetime.
@@ -150,7 +153,8 @@ impl Cache {
         for (key, (_, value)) in keys.iter().zip(&entries) {
             values.push((key.backend.as_str(), self.value(key, value, lifetime)?));
         }
-        let gates = self.purge_many(&keys).await;
+        let mut bound = self.core.bound();
+        let gates = self.purge_many(&keys, &mut bound).await?;
         let values: Vec<(String, Value)> = values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let this = self.clone();
         let set = async move {
@@ -161,7 +165,7 @@ impl Cache {
             }
             stored
         };
-        self.seen_through(set).await
+        self.send(&mut bound, set).await
     }
 
     /// Adds to an integer, atomically, and returns the sum; `by` may be negative.
@@ -188,14 +192,15 @@ impl Cache {
             return Err(Error::message(ErrorKind::Key, format!("the key of a counter has {MAX_KEY} bytes at most")));
         }
         let primary = Arc::from(key.backend.as_str());
-        let gate = self.purge(&primary).await;
+        let mut bound = self.core.bound();
+        let gate = self.purge(&primary, &mut bound).await?;
         let this = self.clone();
         let add = async move {
             let sum = this.core.backend.increment(&primary, by).await;
             this.core.note_store(&gate);
             sum
         };
-        self.seen_through(add).await
+        self.send(&mut bound, add).await
     }
 
     /// Subtracts from an integer, as [`increment`](Cache::increment) adds to it.

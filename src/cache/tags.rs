@@ -79,7 +79,9 @@ impl Cache {
         if let Some(stamps) = backend.get(key).await?.as_ref().and_then(TagStamps::of) {
             return Ok(Some(stamps));
         }
-        backend.add(key, TagStamps::fresh().to_value(), self.lifetime_of_tag(key)).await?;
+        let (core, own, lifetime) = (Arc::clone(&self.core), key.to_owned(), self.lifetime_of_tag(key));
+        let add = async move { core.backend.add(&own, TagStamps::fresh().to_value(), lifetime).await };
+        self.send(&mut self.core.bound(), add).await?;
         // Whoever loses takes the stamp of the winner; and a backend that keeps nothing keeps none.
         Ok(backend.get(key).await?.as_ref().and_then(TagStamps::of))
     }

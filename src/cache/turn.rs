@@ -4,14 +4,13 @@
 //! itself, with a [`Fill`] that says how that ended. The layer and the computed values both go this way.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     pin::pin,
     sync::{Arc, atomic::Ordering},
-    task::Poll,
     time::Duration,
 };
 
-use tokio::{runtime::Handle, time};
+use tokio::time;
 
 use super::{
     Cache,
@@ -24,6 +23,7 @@ use crate::{
     profile::{Early, Profile},
     reason::MissReason,
     record::{Payload, Record},
+    timer::{at_once, before},
 };
 
 /// What one caller asks, beside the key: which of the payloads under it is an answer.
@@ -245,18 +245,16 @@ enum Waited<P> {
 }
 
 /// What is left of the time that a caller waits for others, over all its rounds.
-pub(super) struct Patience {
+struct Patience {
     until: Option<time::Instant>,
     /// When it is over for those who have something stale.
     soft: Option<time::Instant>,
 }
 
 impl Patience {
-    pub(super) fn new(wait: Duration, soft: Option<Duration>) -> Self {
-        // Without a runtime nobody counts the time.
-        let now = Handle::try_current().ok().map(|_| time::Instant::now());
-        let after = |wait: Duration| now?.checked_add(wait);
-        Self { until: after(wait), soft: soft.and_then(after) }
+    fn new(wait: Duration, soft: Option<Duration>) -> Self {
+        let now = time::Instant::now();
+        Self { until: now.checked_add(wait), soft: soft.and_then(|soft| now.checked_add(soft)) }
     }
 
     fn shorten(&mut self, wait: Option<Duration>) {
@@ -271,15 +269,12 @@ impl Patience {
         self.soft.take().is_some_and(|soft| self.until.is_none_or(|until| soft < until))
     }
 
-    pub(super) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+    async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
-        // What is ready needs no timer, nor a runtime that has one.
-        if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
-            return Some(output);
-        }
-        match self.soft.into_iter().chain(self.until).min() {
-            Some(until) => time::timeout_at(until, future).await.ok(),
-            None => Some(future.await),
+        // What is ready needs no timer.
+        match at_once(future.as_mut()).await {
+            Some(output) => Some(output),
+            None => before(self.soft.into_iter().chain(self.until).min(), future).await,
         }
     }
 }

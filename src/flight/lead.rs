@@ -54,6 +54,11 @@ impl Lead {
         self.flight.lock().void
     }
 
+    /// Ends the flight for those who wait, and keeps the ticket.
+    pub(crate) fn release(&self, outcome: Outcome) {
+        self.flight.end(outcome);
+    }
+
     /// Ends the flight. What a purge has ended already stays as it is.
     pub(crate) fn end(mut self, outcome: Outcome) {
         self.ended = true;

@@ -1,14 +1,11 @@
 //! What is served in place of an answer that does not come, or not in time.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, request};
 use http_body::Body;
-use tokio::{
-    runtime::Handle,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::Instant;
 
 use super::{
     CacheLayer,
@@ -26,6 +23,7 @@ use crate::{
     observe::Event,
     reason::{MissReason, NotStored},
     response::Asked,
+    timer::before,
 };
 
 /// What of a request is still needed when it is gone.
@@ -75,30 +73,24 @@ impl Bounds {
     /// The answer if it comes in time, otherwise what is stale, or `504 Gateway Timeout`. A run that is not waited for
     /// is dropped, and so goes on in the background.
     pub(super) async fn wait<B: Body, E>(self, answer: impl Future<Output = Answer<B, E>>) -> Answer<B, E> {
-        // Without a runtime nobody counts the time.
-        if Handle::try_current().is_err() {
-            return answer.await;
-        }
-        let mut answer = std::pin::pin!(answer);
-        let hard = self.layer.rules.profile.hard_timeout.and_then(|hard| Instant::now().checked_add(hard));
+        let mut answer = pin!(answer);
+        let after = |wait: Duration| Instant::now().checked_add(wait);
+        let hard = self.layer.rules.profile.hard_timeout.and_then(after);
         if let Some(soft) = self.soft() {
-            match timeout(soft, &mut answer).await {
-                Ok(answer) => return answer,
-                Err(_) => {
-                    if let Some(stale) = self.rescue().await {
-                        return Ok(stale.respond());
-                    }
-                }
+            if let Some(answer) = before(after(soft), answer.as_mut()).await {
+                return answer;
+            }
+            if let Some(stale) = self.rescue().await {
+                return Ok(stale.respond());
             }
         }
-        let Some(hard) = hard else { return answer.await };
-        match timeout_at(hard, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Ok(match self.rescue().await {
-                Some(stale) => stale.respond(),
-                None => self.timed_out(),
-            }),
+        if let Some(answer) = before(hard, answer).await {
+            return answer;
         }
+        Ok(match self.rescue().await {
+            Some(stale) => stale.respond(),
+            None => self.timed_out(),
+        })
     }
 
     /// A hard one that comes first makes the soft one pointless.

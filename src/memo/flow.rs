@@ -188,28 +188,35 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         Fut: Future<Output = Result<V, E>>,
     {
         let outer = FillContext::current();
-        fill.prepare(own.map_or(&[][..], |own| &own.tags)).await;
-        if let Some(early) = self.early(&[]).await {
-            fill.depends_on(&early);
-        } else {
-            fill.context().refuse();
-        }
+        self.prepare(&mut fill, own).await;
         let result = fill.context().clone().scope(compute()).await;
         fill.settle_tags().await;
         fill.hand_on(&outer);
-        let value: Arc<T> = match result {
-            Ok(value) => value.into(),
+        match result {
+            Ok(value) => Ok(self.keep(fill, own, &outer, value.into()).await),
             Err(error) => {
                 let stale =
                     |record: Arc<_>| self.cache.serve_stale(&fill.key, &record, |record| self.value(record, own));
                 let value = fallback.and_then(stale).ok_or(error)?;
                 fill.fall_back(self.shared.profile.backoff());
-                return Ok(value);
+                Ok(value)
             }
-        };
+        }
+    }
+
+    /// Reads what has to be read before the closure runs.
+    async fn prepare(&self, fill: &mut Fill, own: Option<&Settings<'_, T>>) {
+        fill.prepare(own.map_or(&[][..], |own| &own.tags)).await;
+        match self.early(&[]).await {
+            Some(early) => fill.depends_on(&early),
+            None => fill.context().refuse(),
+        }
+    }
+
+    /// Keeps what the closure made.
+    async fn keep(&self, fill: Fill, own: Option<&Settings<'_, T>>, outer: &FillContext, value: Arc<T>) -> Arc<T> {
         let kept = self.lifetime(&value, own, fill.context().noted_profile());
-        let kept = kept.and_then(|lifetime| Ok((lifetime, self.payload(Arc::clone(&value))?)));
-        match kept {
+        match kept.and_then(|lifetime| Ok((lifetime, self.payload(Arc::clone(&value))?))) {
             Err(reason) => fill.decline(reason),
             Ok((lifetime, payload)) => {
                 let stored = self.cache.store(fill, payload, lifetime).await;
@@ -218,7 +225,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 }
             }
         }
-        Ok(value)
+        value
     }
 
     /// Tells the fill around this call of the results that it is about to read.

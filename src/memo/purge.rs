@@ -128,7 +128,7 @@ impl<T, K: Keep<T>> Memoizer<T, K> {
     ///
     /// As [`make_cache_key`](Memoizer::make_cache_key); [`ErrorKind::Other`] if the store was refused, for a purge
     /// that came at the same time or because the backend failed; [`ErrorKind::Timeout`] if the backend does not answer
-    /// within [`max_wait`](crate::CacheBuilder::max_wait).
+    /// within [`backend_timeout`](crate::CacheBuilder::backend_timeout).
     pub async fn prime<A: Serialize + ?Sized>(&self, args: &A, value: T) -> Result<()>
     where
         T: Send + Sync + 'static,

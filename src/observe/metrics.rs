@@ -17,6 +17,7 @@ const BYPASSES: &str = "axum_caching_bypasses_total";
 const STORED: &str = "axum_caching_stored_total";
 const NOT_STORED: &str = "axum_caching_not_stored_total";
 const FAILURES: &str = "axum_caching_failures_total";
+const BREAKER_CHANGES: &str = "axum_caching_breaker_changes_total";
 const ENTRIES: &str = "axum_caching_entries";
 const WEIGHT: &str = "axum_caching_weight_bytes";
 const EVICTIONS: &str = "axum_caching_evictions_total";
@@ -57,6 +58,9 @@ impl Metrics {
             Event::Stored { .. } => handles.stored.increment(1),
             Event::NotStored { reason, .. } => {
                 handles.count(&handles.not_stored, *reason as usize, reason.as_str());
+            }
+            Event::Breaker { state } => {
+                counter!(BREAKER_CHANGES, handles.labelled([("state", state.as_str())])).increment(1);
             }
             Event::Failed { operation, error } => {
                 // A call of the backend came before, which costs more than the look.
@@ -144,6 +148,7 @@ fn describe() {
     describe_counter!(STORED, "Entries stored.");
     describe_counter!(NOT_STORED, "Answers of the origin that were not stored.");
     describe_counter!(FAILURES, "Failures that nobody else was told of.");
+    describe_counter!(BREAKER_CHANGES, "Changes of the breaker of the backend.");
     describe_gauge!(ENTRIES, "Entries in the backend.");
     describe_gauge!(WEIGHT, metrics::Unit::Bytes, "What the entries in the backend count as.");
     describe_counter!(EVICTIONS, "Entries that had to make room for others.");

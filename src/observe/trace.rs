@@ -1,6 +1,7 @@
 //! Events as lines of `tracing`.
 
 use super::Event;
+use crate::error::ErrorKind;
 
 const TARGET: &str = "axum_caching";
 
@@ -20,6 +21,11 @@ pub(super) fn write(cache: Option<&str>, event: &Event<'_>) {
         Event::Stored { key } => tracing::debug!(target: TARGET, cache, key, "stored"),
         Event::NotStored { key, reason } => {
             tracing::debug!(target: TARGET, cache, key, reason = reason.as_str(), "not stored");
+        }
+        // Once when the breaker opens is enough.
+        Event::Failed { error, .. } if error.kind() == ErrorKind::Unavailable => {}
+        Event::Breaker { state } => {
+            tracing::warn!(target: TARGET, cache, state = state.as_str(), "the breaker of the backend");
         }
         Event::Failed { operation, error } => {
             let kind = error.kind().as_str();

@@ -21,7 +21,8 @@ use std::{
 };
 
 use axum_caching::{
-    Backend, BackendFuture, Cache, Clock, Error, ErrorKind, Event, MemoryBackend, Result, Value, testing::ManualClock,
+    Backend, BackendFuture, Breaker, Cache, Clock, Error, ErrorKind, Event, MemoryBackend, Result, Value,
+    testing::ManualClock,
 };
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -248,7 +249,8 @@ pub fn in_bytes() -> (Cache, ManualClock) {
 pub fn bytewise() -> (Cache, Bytewise, ManualClock) {
     let clock = ManualClock::new();
     let backend = Bytewise::new(clock.clock());
-    (Cache::builder(backend.clone()).clock(clock.clock()).build(), backend, clock)
+    // A test that lets it die wants to hear it from the backend.
+    (Cache::builder(backend.clone()).clock(clock.clock()).breaker(Breaker::off()).build(), backend, clock)
 }
 
 /// What an observer was told, as text.
@@ -267,6 +269,7 @@ impl Told {
                 Event::Stored { key } => format!("stored {key}"),
                 Event::NotStored { key, reason } => format!("not stored {key}: {reason:?}"),
                 Event::Failed { operation, error } => format!("failed {operation}: {:?}", error.kind()),
+                Event::Breaker { state } => format!("breaker: {state:?}"),
                 _ => "something new".to_owned(),
             });
         }

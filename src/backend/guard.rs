@@ -1,0 +1,342 @@
+//! What stands between the cache and a backend behind a network: a time-out, a breaker, and what becomes of writes that
+//! are not answered.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Backend, BackendFuture, Breaker, BreakerState, Usage,
+    breaker::{Circuit, Pass, is_failure},
+    disowned::Disowned,
+};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    timer::Bound,
+    value::Value,
+};
+
+/// A write that may be given up is waited for so long, and its key with it.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// So many writes may be under way that are late; more are refused, lest a backend that hangs fills the memory.
+const MAX_LATE: usize = 1_000;
+
+/// A backend that is not asked when it is not well, and not waited for when it is slow.
+///
+/// A read that is late is dropped. A write that was sent cannot be called back, and whoever made it keeps others from
+/// its key until it was answered: so its future goes on. How long its caller waits for that is the caller's affair.
+pub(crate) struct Guard {
+    backend: Arc<dyn Backend>,
+    timeout: Duration,
+    circuit: Mutex<Circuit>,
+    /// What the circuit counts its time from.
+    began: Instant,
+    rejected: AtomicU64,
+    late: AtomicUsize,
+    disowned: Disowned,
+    tell: Box<dyn Fn(BreakerState) + Send + Sync>,
+}
+
+/// What becomes of a write that is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Late {
+    /// It failed, as far as the breaker is concerned.
+    Fails,
+    /// It may take a while, which says nothing.
+    Passes,
+}
+
+impl Guard {
+    pub(crate) fn new(
+        backend: Arc<dyn Backend>,
+        timeout: Duration,
+        breaker: Breaker,
+        tell: impl Fn(BreakerState) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            backend,
+            timeout,
+            circuit: Mutex::new(Circuit::new(breaker)),
+            began: Instant::now(),
+            rejected: AtomicU64::new(0),
+            late: AtomicUsize::new(0),
+            disowned: Disowned::default(),
+            tell: Box::new(tell),
+        }
+    }
+
+    pub(crate) fn state(&self) -> BreakerState {
+        self.with(|circuit, _| circuit.state())
+    }
+
+    /// How many calls were refused.
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call would be refused now.
+    pub(crate) fn is_shut(&self) -> bool {
+        !self.with(|circuit, now| circuit.lets_through(now))
+    }
+
+    /// Looks at the circuit, or changes it; who wants to know of a change is told after it.
+    fn with<T>(&self, work: impl FnOnce(&mut Circuit, Duration) -> T) -> T {
+        let now = Instant::now().saturating_duration_since(self.began);
+        let (result, before, after) = {
+            // A panic under this lock is not possible; if it was, the state is still one of the states.
+            let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = circuit.state();
+            let result = work(&mut circuit, now);
+            (result, before, circuit.state())
+        };
+        if before != after {
+            (self.tell)(after);
+        }
+        result
+    }
+
+    /// Lets a call through, or says why not.
+    fn admit(&self) -> Result<Permit<'_>> {
+        match self.with(Circuit::ask) {
+            Some(pass) => Ok(Permit { guard: self, pass: Some(pass) }),
+            None => Err(self.refusal("it failed several times in a row, and the breaker is open")),
+        }
+    }
+
+    fn refusal(&self, why: &'static str) -> Error {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+        Error::message(ErrorKind::Unavailable, why)
+    }
+
+    /// Asks, and does something with what is found.
+    fn read<'a, T: Send + 'a, U>(
+        &'a self,
+        begin: impl FnOnce(&'a dyn Backend) -> BackendFuture<'a, T>,
+        found: impl FnOnce(T) -> U + Send + 'a,
+    ) -> BackendFuture<'a, U> {
+        let permit = match self.admit() {
+            Ok(permit) => permit,
+            Err(error) => return BackendFuture::ready(Err(error)),
+        };
+        match begin(&*self.backend).into_ready() {
+            Ok(answer) => {
+                permit.heard(&answer);
+                BackendFuture::ready(answer.map(found))
+            }
+            Err(future) => BackendFuture::new(async move {
+                match Bound::new(self.timeout).over(future).await {
+                    Some(answer) => {
+                        permit.heard(&answer);
+                        answer.map(found)
+                    }
+                    None => {
+                        permit.failed();
+                        Err(late("the read was given up"))
+                    }
+                }
+            }),
+        }
+    }
+
+    /// Changes something. `give_up` is asked of a write that is not answered at all: whether it may be dropped.
+    fn write<'a, T: Send + 'a>(
+        &'a self,
+        lateness: Late,
+        begin: impl FnOnce(&'a dyn Backend) -> BackendFuture<'a, T>,
+        give_up: impl FnOnce() -> bool + Send + 'a,
+    ) -> BackendFuture<'a, T> {
+        if self.late.load(Ordering::Relaxed) >= MAX_LATE {
+            return BackendFuture::ready(Err(self.refusal("too many writes were not answered yet")));
+        }
+        let permit = match self.admit() {
+            Ok(permit) => permit,
+            Err(error) => return BackendFuture::ready(Err(error)),
+        };
+        let mut future = match begin(&*self.backend).into_ready() {
+            Ok(answer) => {
+                permit.heard(&answer);
+                return BackendFuture::ready(answer);
+            }
+            Err(future) => future,
+        };
+        BackendFuture::new(async move {
+            if let Some(answer) = Bound::new(self.timeout).over(&mut future).await {
+                permit.heard(&answer);
+                return answer;
+            }
+            match lateness {
+                Late::Fails => permit.failed(),
+                Late::Passes => drop(permit),
+            }
+            let _counted = Counted::new(&self.late);
+            match Bound::new(GIVE_UP).over(&mut future).await {
+                Some(answer) => answer,
+                None if give_up() => Err(late("the write was given up")),
+                None => future.await,
+            }
+        })
+    }
+}
+
+fn late(what: &'static str) -> Error {
+    Error::message(ErrorKind::Timeout, what)
+}
+
+/// A call that was let through. Dropped before its answer was heard, it says nothing.
+struct Permit<'a> {
+    guard: &'a Guard,
+    pass: Option<Pass>,
+}
+
+impl Permit<'_> {
+    fn heard<T>(mut self, answer: &Result<T>) {
+        match answer {
+            Err(error) if is_failure(error.kind()) => self.failed(),
+            _ => {
+                if let Some(pass) = self.pass.take() {
+                    self.guard.with(|circuit, _| circuit.succeeded(pass));
+                }
+            }
+        }
+    }
+
+    fn failed(mut self) {
+        if let Some(pass) = self.pass.take() {
+            self.guard.with(|circuit, now| circuit.failed(pass, now));
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if let Some(pass) = self.pass.take() {
+            self.guard.with(|circuit, _| circuit.abandoned(pass));
+        }
+    }
+}
+
+/// Counts a write that is late, for as long as it is.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A write that may land at any time: what it leaves behind is not known.
+fn never() -> bool {
+    false
+}
+
+/// A deletion that comes late costs a fill, and nothing else.
+fn at_will() -> bool {
+    true
+}
+
+/// Each goes to the one inside, also what a trait could provide.
+#[deny(clippy::missing_trait_methods)]
+impl Backend for Guard {
+    fn keeps_live(&self) -> bool {
+        self.backend.keeps_live()
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.backend.usage()
+    }
+
+    /// What is there without waiting needs no guard.
+    fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {
+        let found = self.backend.get_now(key)?;
+        Some(found.map(|value| self.disowned.without(key, value)))
+    }
+
+    fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        self.read(|backend| backend.get(key), |value| self.disowned.without(key, value))
+    }
+
+    fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+        let written = value.clone();
+        self.write(Late::Fails, |backend| backend.set(key, value, ttl), move || self.disowned.add(&[(key, written)]))
+    }
+
+    fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {
+        self.write(Late::Fails, |backend| backend.add(key, value, ttl), never)
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
+        self.write(Late::Fails, |backend| backend.delete(key), at_will)
+    }
+
+    fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64> {
+        self.write(Late::Fails, |backend| backend.increment(key, by), never)
+    }
+
+    fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> {
+        self.write(Late::Passes, |backend| backend.clear(prefix), never)
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        key: &'a str,
+        token: &'a [u8],
+        value: Value,
+        ttl: Option<Duration>,
+    ) -> BackendFuture<'a, bool> {
+        self.write(Late::Fails, |backend| backend.compare_and_set(key, token, value, ttl), never)
+    }
+
+    fn has<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
+        if self.disowned.knows(key) {
+            let is_there = |value| self.disowned.without(key, value).is_some();
+            return self.read(|backend| backend.get(key), is_there);
+        }
+        self.read(|backend| backend.has(key), |is_there| is_there)
+    }
+
+    fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
+        let found = |values: Vec<_>| {
+            // Too few of them or too many are the cache's to see.
+            let mut keys = keys.iter();
+            let without = |value| match keys.next() {
+                Some(key) => self.disowned.without(key, value),
+                None => value,
+            };
+            values.into_iter().map(without).collect()
+        };
+        self.read(|backend| backend.get_many(keys), found)
+    }
+
+    fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+        self.write(Late::Fails, |backend| backend.set_many(entries, ttl), || self.disowned.add(entries))
+    }
+
+    fn delete_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, usize> {
+        self.write(Late::Fails, |backend| backend.delete_many(keys), at_will)
+    }
+}
+
+/// It is the user's backend to everybody who reads of it.
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.backend.fmt(f)
+    }
+}

@@ -1,0 +1,46 @@
+//! Waiting for the backend, and for each other, no longer than the time-out of the backend.
+
+use std::{future::Future, pin::pin, sync::Arc};
+
+use super::{Cache, Core};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    flight::Gate,
+    timer::{Bound, at_once},
+};
+
+impl Core {
+    pub(super) fn bound(&self) -> Bound {
+        Bound::new(self.backend_timeout)
+    }
+
+    /// Waits for the gate of a key. It may be held by a write that the backend does not answer: then nothing is done,
+    /// and nobody waits while the breaker is open.
+    pub(super) async fn gate(&self, key: &Arc<str>, bound: &mut Bound) -> Result<Gate> {
+        let mut gate = pin!(self.flights.gate(key));
+        if let Some(gate) = at_once(gate.as_mut()).await {
+            return Ok(gate);
+        }
+        let is_shut = self.guard.as_ref().is_some_and(|guard| guard.is_shut());
+        let gate = if is_shut { None } else { bound.over(gate).await };
+        gate.ok_or_else(|| {
+            Error::message(
+                ErrorKind::Unavailable,
+                "it has not answered an earlier write of this key, and nothing was done",
+            )
+        })
+    }
+}
+
+impl Cache {
+    /// Sends a change to the backend. It is seen through, and with it what it holds; its caller waits for so long.
+    pub(super) async fn send<T: Send + 'static>(
+        &self,
+        bound: &mut Bound,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        bound.over(self.seen_through(change)).await.unwrap_or_else(|| {
+            Err(Error::message(ErrorKind::Timeout, "the change goes on, and it is not known whether it will be made"))
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Timers, where there are any: a runtime of tokio that counts the time.
+
+use std::{
+    cell::Cell,
+    future::{Future, poll_fn},
+    panic::catch_unwind,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep, timeout_at},
+};
+
+thread_local! {
+    /// A runtime without timers was seen on this thread.
+    static WITHOUT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the caller can be woken when a time has come.
+fn is_there() -> bool {
+    if WITHOUT.get() || Handle::try_current().is_err() {
+        return false;
+    }
+    // tokio says so in a panic and in no other way, so that it is asked once a thread. Where panics abort there is no
+    // asking.
+    let is_there = cfg!(panic = "abort") || catch_unwind(|| drop(sleep(Duration::ZERO))).is_ok();
+    WITHOUT.set(!is_there);
+    is_there
+}
+
+/// Waits for a future until then at the most; for ever where nobody counts the time.
+pub(crate) async fn before<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
+    match until.filter(|_| is_there()) {
+        Some(until) => timeout_at(until, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
+/// What a future has at its first poll, which needs no timer.
+pub(crate) async fn at_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|context| {
+        Poll::Ready(match future.as_mut().poll(context) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// So long a caller waits, over all that it waits for. It begins when there is something to wait for.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    limit: Duration,
+    until: Option<Instant>,
+}
+
+impl Bound {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, until: None }
+    }
+
+    /// `None`: it did not come in time. What is ready comes in time in any case.
+    pub(crate) async fn over<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        if let Some(output) = at_once(future.as_mut()).await {
+            return Some(output);
+        }
+        if self.until.is_none() {
+            self.until = Instant::now().checked_add(self.limit);
+        }
+        before(self.until, future).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bound_is_for_all_that_is_waited_for_together() {
+        let began = Instant::now();
+        let mut bound = Bound::new(SECOND);
+        assert_eq!(bound.over(async { sleep(SECOND * 3 / 4).await }).await, Some(()));
+        assert_eq!(bound.over(async { sleep(SECOND * 3 / 4).await }).await, None);
+        assert_eq!(began.elapsed(), SECOND);
+        assert_eq!(bound.over(ready(1)).await, Some(1), "what is there needs no time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bound_that_is_longer_than_time_is_none() {
+        let mut bound = Bound::new(Duration::MAX);
+        assert_eq!(bound.over(sleep(SECOND * 1_000_000)).await, Some(()));
+    }
+
+    #[test]
+    fn a_runtime_that_does_not_count_the_time_is_one_without_bounds() {
+        // On a thread of its own, on which there are no timers from then on.
+        let without = std::thread::spawn(|| {
+            let runtime = Builder::new_current_thread().build().unwrap();
+            for _ in 0..2 {
+                let mut polls = 0;
+                let third_poll = poll_fn(|context| {
+                    polls += 1;
+                    context.waker().wake_by_ref();
+                    if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
+                });
+                assert_eq!(runtime.block_on(Bound::new(Duration::ZERO).over(third_poll)), Some(3));
+            }
+        });
+        without.join().unwrap();
+    }
+
+    #[test]
+    fn a_runtime_with_timers_has_bounds() {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        assert_eq!(runtime.block_on(Bound::new(Duration::ZERO).over(pending::<()>())), None);
+    }
+}

@@ -136,14 +136,14 @@ impl Fill {
             drop(gate);
             return Err(self.give_up(NotStored::Refused).await);
         }
-        let carried = match bound.over(self.still_holds()).await.unwrap_or(Err(NotStored::Refused)) {
+        let carried = match self.still_holds(&mut bound).await {
             Ok(carried) => carried,
             Err(reason) => {
                 drop(gate);
                 return Err(self.give_up(reason).await);
             }
         };
-        let slot = if P::has_variants() { bound.over(self.slot()).await.flatten() } else { None };
+        let slot = if P::has_variants() { self.slot(&mut bound).await } else { None };
         let (key, nonce, old) = match place(&self.key.primary, slot.as_deref(), &mut payload) {
             Place::Primary => (None, stamps::fresh(), None),
             Place::Variant { key } => (Some(key), stamps::fresh(), None),
@@ -155,12 +155,12 @@ impl Fill {
         };
         let record = Arc::new(self.record(payload, lifetime, nonce, carried));
         let value = Arc::clone(&record).into_value();
-        let storing = async {
-            self.make_room(slot, old, lifetime.now).await;
-            core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.fresh).await
-        };
         let shared = || Outcome::Shared(Arc::clone(&record).into_value());
-        let stored = self.wait_alone(storing, &mut bound, shared).await;
+        if let (Some(slot), Some(old)) = (slot, old) {
+            self.wait_alone(self.make_room(slot, old, lifetime.now), &mut bound, shared).await;
+        }
+        let set = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.fresh);
+        let stored = self.wait_alone(set, &mut bound, shared).await;
         let stored = stored.map_err(|error| self.not_kept(&error));
         if stored.is_ok() {
             core.stores.fetch_add(1, Ordering::Release);
@@ -193,17 +193,16 @@ impl Fill {
     ///
     /// Others may only be handed what no purge has come to. Without others there is no need to ask the backend: what
     /// carries a stamp that is gone is dead on arrival.
-    async fn still_holds(&self) -> Result<Vec<Carried>, NotStored> {
+    async fn still_holds(&self, bound: &mut Bound) -> Result<Vec<Carried>, NotStored> {
         let carried = self.context.carried()?;
-        if self.lead.is_followed() && !self.cache.holds(&carried).await {
+        if self.lead.is_followed() && bound.over(self.cache.holds(&carried)).await != Some(true) {
             return Err(NotStored::Refused);
         }
         Ok(carried)
     }
 
     /// Moves what is in the slot to a key of its own, for as long as it is fresh.
-    async fn make_room<P: Payload>(&self, slot: Option<Arc<Record<P>>>, key: Option<String>, now: u64) {
-        let (Some(slot), Some(key)) = (slot, key) else { return };
+    async fn make_room<P: Payload>(&self, slot: Arc<Record<P>>, key: String, now: u64) {
         let left = match slot.meta.fresh_until {
             u64::MAX => None,
             until if until <= now => return,
@@ -266,8 +265,8 @@ impl Fill {
         }
     }
 
-    async fn slot<P: Payload>(&self) -> Option<Arc<Record<P>>> {
-        let value = match self.cache.core.backend.get(&self.key.primary).await {
+    async fn slot<P: Payload>(&self, bound: &mut Bound) -> Option<Arc<Record<P>>> {
+        let value = match bound.over(self.cache.core.backend.get(&self.key.primary)).await? {
             Ok(value) => value?,
             Err(error) => {
                 self.cache.core.reporter.failed("get", &error);

@@ -84,14 +84,15 @@ impl Cache {
     {
         let profile = profile.into().or(self.core.profile);
         let Some(key) = self.computed_key(key) else { return compute().await };
-        match self.computed(key, &profile).await {
-            Computed::Value(value) => Ok(value),
+        let (fill, fallback) = match self.computed(key, &profile).await {
+            Computed::Value(value) => return Ok(value),
             Computed::Late { value, late } => match self.refill(late.key, 0, &late.found) {
-                Some(fill) => run(fill, Some(late.found.record), profile, compute).await,
-                None => Ok(value),
+                Some(fill) => (fill, Some(late.found.record)),
+                None => return Ok(value),
             },
-            Computed::Missing(fill, fallback) => run(fill, fallback, profile, compute).await,
-        }
+            Computed::Missing(fill, fallback) => (fill, fallback),
+        };
+        run(fill, fallback, profile, compute).await
     }
 
     /// As [`get_or_compute`](Cache::get_or_compute), with a `compute` that owns what it uses: so it may run in the

@@ -132,7 +132,9 @@ impl Fill {
     /// Reads what has to be read before the origin runs: the stamps of tags that are known already, and what tells
     /// whether one is purged that is not. A tag that cannot be read leaves nothing to be stored.
     pub(crate) async fn prepare(&mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) {
-        self.cache.read_lanes(&mut self.since).await;
+        if self.cache.reads_lanes() {
+            Box::pin(self.cache.read_lanes(&mut self.since)).await;
+        }
         for tag in tags {
             match self.cache.read_tag(&self.cache.tag_key(Kind::Named, tag.as_ref())).await {
                 Some(carried) => self.depends_on(&[carried]),
@@ -145,9 +147,13 @@ impl Fill {
     /// seen by one of the two.
     pub(crate) async fn settle_tags(&self) {
         let tags = self.context.take_tags();
-        if tags.is_empty() {
-            return;
+        if !tags.is_empty() {
+            // Boxed, since hardly a fill has any, and every fill would have the room for it.
+            Box::pin(self.take_up(&tags)).await;
         }
+    }
+
+    async fn take_up(&self, tags: &[Box<str>]) {
         let keys: Vec<_> = tags.iter().map(|tag| self.cache.tag_key(Kind::Named, tag)).collect();
         for key in &keys {
             match self.cache.read_tag(key).await {
@@ -195,14 +201,14 @@ impl Fill {
             drop(gate);
             return Err(self.give_up(NotStored::Refused).await);
         }
-        let carried = match bound.over(self.still_holds()).await.unwrap_or(Err(NotStored::Refused)) {
+        let carried = match self.still_holds(&mut bound).await {
             Ok(carried) => carried,
             Err(reason) => {
                 drop(gate);
                 return Err(self.give_up(reason).await);
             }
         };
-        let slot = if P::has_variants() { bound.over(self.slot()).await.flatten() } else { None };
+        let slot = if P::has_variants() { self.slot(&mut bound).await } else { None };
         let (key, nonce, old) = match place(&self.key.primary, slot.as_deref(), &mut payload) {
             Place::Primary => (None, stamps::fresh(), None),
             Place::Variant { key } => (Some(key), stamps::fresh(), None),
@@ -214,12 +220,12 @@ impl Fill {
         };
         let record = Arc::new(self.record(payload, lifetime, nonce, carried));
         let value = Arc::clone(&record).into_value();
-        let storing = async {
-            self.make_room(slot, old, lifetime.now).await;
-            core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.kept()).await
-        };
         let shared = || Outcome::Shared(Arc::clone(&record).into_value());
-        let stored = self.wait_alone(storing, &mut bound, shared).await;
+        if let (Some(slot), Some(old)) = (slot, old) {
+            self.wait_alone(self.make_room(slot, old, lifetime.now), &mut bound, shared).await;
+        }
+        let set = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.kept());
+        let stored = self.wait_alone(set, &mut bound, shared).await;
         let stored = stored.map_err(|error| self.not_kept(&error));
         if stored.is_ok() {
             core.stores.fetch_add(1, Ordering::Release);
@@ -254,18 +260,18 @@ impl Fill {
     ///
     /// Others may only be handed what no purge has come to. Without others there is no need to ask the backend: what
     /// carries a stamp that is gone is dead on arrival.
-    async fn still_holds(&self) -> Result<Vec<Carried>, NotStored> {
+    async fn still_holds(&self, bound: &mut Bound) -> Result<Vec<Carried>, NotStored> {
         self.settle_tags().await;
         let carried = self.context.carried()?;
-        if self.lead.is_followed() && self.cache.holds(&carried).await == Hold::Gone {
+        let holds = |hold: Option<Hold>| hold.is_some_and(|hold| hold < Hold::Gone);
+        if self.lead.is_followed() && !holds(bound.over(self.cache.holds(&carried)).await) {
             return Err(NotStored::Refused);
         }
         Ok(carried)
     }
 
     /// Moves what is in the slot to a key of its own, for as long as it is of use.
-    async fn make_room<P: Payload>(&self, slot: Option<Arc<Record<P>>>, key: Option<String>, now: u64) {
-        let (Some(slot), Some(key)) = (slot, key) else { return };
+    async fn make_room<P: Payload>(&self, slot: Arc<Record<P>>, key: String, now: u64) {
         let Some(left) = freshness::left(now, &slot.meta) else { return };
         if let Err(error) = self.cache.core.backend.set(&key, slot.into_value(), left).await {
             self.cache.core.reporter.failed("set", &error);
@@ -333,8 +339,8 @@ impl Fill {
         }
     }
 
-    async fn slot<P: Payload>(&self) -> Option<Arc<Record<P>>> {
-        let value = match self.cache.core.backend.get(&self.key.primary).await {
+    async fn slot<P: Payload>(&self, bound: &mut Bound) -> Option<Arc<Record<P>>> {
+        let value = match bound.over(self.cache.core.backend.get(&self.key.primary)).await? {
             Ok(value) => value?,
             Err(error) => {
                 self.cache.core.reporter.failed("get", &error);

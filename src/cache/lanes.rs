@@ -69,11 +69,12 @@ impl Cache {
         format!("{}@t/lane:{lane}", self.space.scope.subtree())
     }
 
-    /// Reads the lanes in the backend, if a fill that begins now may need them.
+    /// Whether a fill that begins now may need the lanes in the backend.
+    pub(super) fn reads_lanes(&self) -> bool {
+        self.core.lanes.in_use.load(Ordering::Relaxed) && !self.core.backend.keeps_live()
+    }
+
     pub(super) async fn read_lanes(&self, since: &mut Since) {
-        if self.core.backend.keeps_live() || !self.core.lanes.in_use.load(Ordering::Relaxed) {
-            return;
-        }
         let keys: Vec<String> = (0..LANES).map(|lane| self.lane_key(lane)).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         match self.core.backend.get_many(&keys).await {

@@ -23,15 +23,16 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        match self.next(later, own).await {
-            Next::Value(value) => Ok(value),
-            Next::Uncached => compute().await.map(Into::into),
-            Next::Run(fill, fallback) => self.compute(fill, own, fallback, compute).await,
+        let (fill, fallback) = match Box::pin(self.next(later, own)).await {
+            Next::Value(value) => return Ok(value),
+            Next::Uncached => return compute().await.map(Into::into),
+            Next::Run(fill, fallback) => (fill, fallback),
             Next::Late(value, late) => match self.cache.refill(late.key, 0, &late.found) {
-                Some(fill) => self.compute(fill, own, Some(late.found.record), compute).await,
-                None => Ok(value),
+                Some(fill) => (fill, Some(late.found.record)),
+                None => return Ok(value),
             },
-        }
+        };
+        self.compute(fill, own, fallback, compute).await
     }
 
     /// Computes in the background where the caller need not wait for it.
@@ -48,7 +49,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let (this, profile) = (self.clone(), self.shared.profile);
-        match self.next(later, own.as_deref()).await {
+        match Box::pin(self.next(later, own.as_deref())).await {
             Next::Value(value) => Ok(value),
             Next::Uncached => compute().await.map(Into::into),
             Next::Late(value, late) => {

@@ -27,7 +27,7 @@ async fn undecodable() -> Vec<Vec<u8>> {
     other_kind[4] = b'r';
     let mut longer = whole.clone();
     longer.push(0);
-    let endless_head = [&whole[..5], &[0xff; 4], &whole[9..]].concat();
+    let endless_head = [&whole[..13], &[0xff; 4], &whole[17..]].concat();
     let cut = whole[..whole.len() - 1].to_vec();
     let none = Vec::new();
     vec![

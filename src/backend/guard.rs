@@ -259,6 +259,10 @@ impl Backend for Guard {
         self.backend.keeps_live()
     }
 
+    fn compares(&self) -> bool {
+        self.backend.compares()
+    }
+
     fn usage(&self) -> Option<Usage> {
         self.backend.usage()
     }

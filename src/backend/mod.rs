@@ -93,6 +93,13 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether it compares and sets: then fills of several processes that share it are kept apart by what the slot of
+    /// their key begins with, at the price of one more call a fill, and purges of one process win against fills of the
+    /// others. `false` by default.
+    fn compares(&self) -> bool {
+        false
+    }
+
     /// What it holds, if it knows without asking anybody. `None` by default.
     fn usage(&self) -> Option<Usage> {
         None
@@ -127,7 +134,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Stores a value if the bytes under the key begin with `token`; says whether it did.
     ///
     /// A store that is shared between processes needs it for purges that no fill overtakes. Without it the
-    /// answer is [`ErrorKind::Unsupported`], and the cache takes another way.
+    /// answer is [`ErrorKind::Unsupported`]; one that has it says so in [`compares`](Backend::compares).
     fn compare_and_set<'a>(
         &'a self,
         key: &'a str,
@@ -182,6 +189,10 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 impl<B: Backend + ?Sized> Backend for Arc<B> {
     fn keeps_live(&self) -> bool {
         (**self).keeps_live()
+    }
+
+    fn compares(&self) -> bool {
+        (**self).compares()
     }
 
     fn usage(&self) -> Option<Usage> {

@@ -11,7 +11,7 @@ use crate::{
     flight::Gate,
     freshness::{Decision, decide},
     key::Key,
-    record::{Encoded, Record, is_of_another_reader},
+    record::{Encoded, Record, is_lease, is_of_another_reader},
     timer::Bound,
     value::Value,
 };
@@ -223,7 +223,7 @@ impl Cache {
     }
 
     fn decode_entry<T: DeserializeOwned>(&self, key: &Key, value: Option<Value>) -> Result<Option<T>> {
-        let Some(value) = value else { return Ok(None) };
+        let Some(value) = value.filter(|value| !is_lease(value)) else { return Ok(None) };
         let record = match Record::<Encoded>::from_value(value) {
             Ok(record) => record,
             // Written by another version, by somebody else, or a response: nothing that this call could have stored.

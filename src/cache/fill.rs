@@ -7,19 +7,19 @@ use std::{
     time::Duration,
 };
 
-use super::{Cache, context::FillContext, lanes::Since, lookup::KeyText, tags::Kind};
+use super::{Cache, Lifetime, context::FillContext, lanes::Since, lookup::KeyText, tags::Kind};
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, Result},
     flight::{Head, Lead, Outcome},
     freshness,
     key::Key,
     observe::Event,
-    profile::{Profile, Windows},
+    profile::Windows,
     reason::{MissReason, NotStored},
-    record::{Carried, Hold, Meta, Payload, Record},
+    record::{Carried, Hold, Meta, Payload, Record, Token},
     stamps,
     timer::Bound,
-    ttl::deadline,
+    value::Value,
 };
 
 /// Where a new payload goes, beside what is in the slot of the primary key.
@@ -61,46 +61,10 @@ pub(crate) struct Fill {
     namespace: u64,
     /// The lanes of late tags, then.
     since: Since,
+    /// What the slot began with, where that is what other processes see of it.
+    pub(super) token: Option<Token>,
     /// What its answer depends on beside that.
     context: FillContext,
-}
-
-/// When a new record may be used, and what for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lifetime {
-    /// When the answer came, in UNIX milliseconds.
-    pub(crate) now: u64,
-    /// How old the answer was when it came.
-    pub(crate) age: Duration,
-    /// From now on; `None` is for ever.
-    pub(crate) fresh: Option<Duration>,
-    /// After that.
-    pub(crate) windows: Windows,
-}
-
-impl Lifetime {
-    /// That of an answer that comes now, shortened by chance if the profile says so.
-    pub(crate) fn of(now: u64, fresh: Option<Duration>, windows: Windows, profile: &Profile) -> Self {
-        Self { now, age: Duration::ZERO, fresh, windows }.shortened(profile)
-    }
-
-    pub(crate) fn shortened(self, profile: &Profile) -> Self {
-        Self { fresh: self.fresh.map(|fresh| profile.shortened(fresh, stamps::draw)), ..self }
-    }
-
-    /// How long it is of use from now on; `None` is for ever.
-    fn kept(&self) -> Option<Duration> {
-        self.fresh.map(|fresh| fresh.saturating_add(self.windows.revalidate.max(self.windows.error)))
-    }
-
-    /// When it is of no more use, in UNIX milliseconds.
-    pub(crate) fn end(&self) -> u64 {
-        deadline(self.now, self.kept())
-    }
-
-    fn after(&self, window: Duration) -> u64 {
-        deadline(self.now, self.fresh.map(|fresh| fresh.saturating_add(window)))
-    }
 }
 
 impl Fill {
@@ -112,7 +76,7 @@ impl Fill {
         let (began, namespace) = (cache.core.clock.now(), cache.space.stamp.now());
         let since = Since::now(&cache.core);
         let context = FillContext::of_fill(cache, &key.primary);
-        Self { key, reason, lead, cache: cache.clone(), began, namespace, since, context }
+        Self { key, reason, lead, cache: cache.clone(), began, namespace, since, token: None, context }
     }
 
     pub(crate) fn cache(&self) -> &Cache {
@@ -132,6 +96,9 @@ impl Fill {
     /// Reads what has to be read before the origin runs: the stamps of tags that are known already, and what tells
     /// whether one is purged that is not. A tag that cannot be read leaves nothing to be stored.
     pub(crate) async fn prepare(&mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) {
+        if self.cache.core.backend.compares() && !self.cache.core.backend.keeps_live() {
+            Box::pin(self.claim()).await;
+        }
         if self.cache.reads_lanes() {
             Box::pin(self.cache.read_lanes(&mut self.since)).await;
         }
@@ -193,7 +160,7 @@ impl Fill {
             Ok(gate) => gate,
             Err(error) => {
                 core.reporter.failed("set", &error);
-                self.share(payload, NotStored::Backend);
+                self.share(payload, NotStored::Backend).await;
                 return Err(NotStored::Backend);
             }
         };
@@ -220,13 +187,21 @@ impl Fill {
         };
         let record = Arc::new(self.record(payload, lifetime, nonce, carried));
         let value = Arc::clone(&record).into_value();
-        let shared = || Outcome::Shared(Arc::clone(&record).into_value());
+        // Whether others may have it is not known before the token was compared.
+        let is_compared = self.token.is_some() && key.is_none();
+        let shared = || if is_compared { Outcome::Alone } else { Outcome::Shared(Arc::clone(&record).into_value()) };
         if let (Some(slot), Some(old)) = (slot, old) {
             self.wait_alone(self.make_room(slot, old, lifetime.now), &mut bound, shared).await;
         }
-        let set = core.backend.set(key.as_deref().unwrap_or(&self.key.primary), value, lifetime.kept());
-        let stored = self.wait_alone(set, &mut bound, shared).await;
-        let stored = stored.map_err(|error| self.not_kept(&error));
+        let set = self.set(key.as_deref(), value, lifetime.kept());
+        let stored = match self.wait_alone(set, &mut bound, shared).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                drop(gate);
+                return Err(self.give_up(NotStored::Refused).await);
+            }
+            Err(error) => Err(self.not_kept(&error)),
+        };
         if stored.is_ok() {
             core.stores.fetch_add(1, Ordering::Release);
             let marker = core.marker(&self.key.primary, self.lead.id());
@@ -236,6 +211,16 @@ impl Fill {
         }
         self.lead.end_and_open(gate, Outcome::Shared(record.into_value()));
         stored
+    }
+
+    /// Stores a value in the slot, if it still begins with the token, or under a key that hangs on it.
+    async fn set(&self, variant: Option<&str>, value: Value, ttl: Option<Duration>) -> Result<bool> {
+        let backend = &self.cache.core.backend;
+        match (variant, &self.token) {
+            (Some(key), _) => backend.set(key, value, ttl).await.map(|()| true),
+            (None, None) => backend.set(&self.key.primary, value, ttl).await.map(|()| true),
+            (None, Some(token)) => backend.compare_and_set(&self.key.primary, token.as_bytes(), value, ttl).await,
+        }
     }
 
     /// Waits for the answer of the backend, for which the gate stays shut, however long it takes. Those who wait for the
@@ -279,18 +264,32 @@ impl Fill {
     }
 
     /// Shares an answer with those who waited already, and stores nothing.
-    pub(crate) fn share<P: Payload>(self, payload: P, reason: NotStored) {
+    pub(crate) async fn share<P: Payload>(self, payload: P, reason: NotStored) {
         self.lead.close();
         self.report(reason);
         let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None, windows: Windows::default() };
-        let record = self.context.carried().ok().map(|carried| self.record(payload, lifetime, 0, carried));
-        // What a purge has overtaken is for nobody else; nor is what would have to be asked for first.
-        self.lead.end(
-            match record.filter(|record| self.cache.holds_now(record).is_some_and(|hold| hold < Hold::Gone)) {
-                Some(record) => Outcome::Shared(Arc::new(record).into_value()),
-                None => Outcome::LookUp,
-            },
-        );
+        let outcome = match self.context.carried() {
+            // What a purge has overtaken is for nobody else.
+            Ok(carried) if self.is_untouched(&carried).await => {
+                Outcome::Shared(Arc::new(self.record(payload, lifetime, 0, carried)).into_value())
+            }
+            _ => Outcome::LookUp,
+        };
+        self.lead.end(outcome);
+    }
+
+    /// Whether no purge has come since the fill began, as far as that is of interest to anybody.
+    async fn is_untouched(&self, carried: &[Carried]) -> bool {
+        if !self.lead.is_followed() {
+            return true;
+        }
+        let mut bound = self.cache.core.bound();
+        if bound.over(self.cache.holds(carried)).await.is_none_or(|hold| hold == Hold::Gone) {
+            return false;
+        }
+        let Some(token) = &self.token else { return true };
+        let slot = bound.over(self.cache.core.backend.get(&self.key.primary)).await;
+        matches!(slot, Some(Ok(Some(value))) if Token::of(&value).as_ref() == Some(token))
     }
 
     /// Shares nothing, and says nothing of later answers.

@@ -14,7 +14,7 @@ use crate::{
     key::Key,
     profile::Profile,
     reason::MissReason,
-    record::{Hold, Payload, Record},
+    record::{Hold, Payload, Record, is_lease},
     stamps,
     timer::Bound,
     value::Value,
@@ -269,6 +269,7 @@ impl Cache {
     #[inline]
     fn read<P: Payload>(&self, key: &impl KeyText, value: Result<Option<Value>>) -> Result<Arc<Record<P>>, MissReason> {
         let value = match value {
+            Ok(Some(value)) if is_lease(&value) => return Err(MissReason::Absent),
             Ok(Some(value)) => value,
             Ok(None) => return Err(MissReason::Absent),
             Err(error) => return Err(self.failed("get", &error, MissReason::Backend)),

@@ -3,6 +3,7 @@
 mod background;
 mod bounded;
 mod builder;
+mod claim;
 mod compute;
 mod computed;
 mod context;
@@ -10,6 +11,7 @@ mod entry;
 mod fill;
 mod functions;
 mod lanes;
+mod lifetime;
 mod lookup;
 mod markers;
 #[cfg(all(test, model))]
@@ -32,7 +34,8 @@ use tokio::{sync::Semaphore, time::timeout};
 
 pub(crate) use self::{
     background::{Background, Handover},
-    fill::{Fill, Lifetime, OwnedKey, Place},
+    fill::{Fill, OwnedKey, Place},
+    lifetime::Lifetime,
     lookup::{Found, State},
     refresh::Late,
     tags::Kind,

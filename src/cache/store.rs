@@ -14,7 +14,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     flight::Gate,
     key::{Key, MAX_KEY},
-    record::{Encoded, Meta, Record},
+    record::{Encoded, Meta, Record, is_lease},
     stamps,
     timer::Bound,
     ttl::{Ttl, deadline},
@@ -28,6 +28,21 @@ impl Core {
     fn note_store(&self, gate: &Gate) {
         self.stores.fetch_add(1, Ordering::Release);
         gate.void();
+    }
+
+    /// Adds to an integer. Where a fill has its lease and no value yet, the fill is refused: it began before this.
+    async fn add_to(&self, primary: &str, by: i64) -> Result<i64> {
+        let sum = self.backend.increment(primary, by).await;
+        if !matches!(&sum, Err(error) if error.kind() == ErrorKind::NotAnInteger) {
+            return sum;
+        }
+        match self.backend.get(primary).await? {
+            Some(value) if is_lease(&value) => {
+                self.backend.delete(primary).await?;
+                self.backend.increment(primary, by).await
+            }
+            _ => sum,
+        }
     }
 }
 
@@ -196,7 +211,7 @@ impl Cache {
         let gate = self.purge(&primary, &mut bound).await?;
         let this = self.clone();
         let add = async move {
-            let sum = this.core.backend.increment(&primary, by).await;
+            let sum = this.core.add_to(&primary, by).await;
             this.core.note_store(&gate);
             sum
         };

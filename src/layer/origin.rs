@@ -164,7 +164,7 @@ impl Keeping {
                     if is_negative(status) {
                         fill.forget().await;
                     }
-                    fill.share(response, reason);
+                    fill.share(response, reason).await;
                     Ok(())
                 }
                 Ok(lifetime) => {

@@ -1,9 +1,11 @@
 //! What is stored: one atomic unit of metadata and payload, live in memory and bytes outside.
 //!
 //! ```text
-//! bytes := "axc" version kind  head length (u32, little endian)  head  body
+//! bytes := "axc" version kind  nonce (u64)  head length (u32)  head  body
 //! ```
 //!
+//! Numbers are little endian. What comes before the head length is the token of the record, by which it is told from all
+//! others.
 //! The head is small and length-checked; the body is a raw slice and read back without a copy. Bytes come from a
 //! backend and may be anything: whatever is not exactly a record is an error, which counts as a miss.
 
@@ -22,7 +24,8 @@ use crate::{
 
 const MAGIC: &[u8; 3] = b"axc";
 const VERSION: u8 = 1;
-const PREFIX: usize = MAGIC.len() + 2 + 4;
+const TOKEN: usize = MAGIC.len() + 2 + 8;
+const PREFIX: usize = TOKEN + 4;
 
 /// When a record may be used, and what tells it from others. All times are UNIX milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,7 +37,8 @@ pub(crate) struct Meta {
     pub(crate) stale_until: u64,
     /// May be served if the origin fails, until then.
     pub(crate) error_until: u64,
-    /// Never comes back: names this record and the variants that hang on it.
+    /// Never comes back: names this record and the variants that hang on it. In bytes it is a part of the token.
+    #[serde(skip)]
     pub(crate) nonce: u64,
     /// How long the fill took, in milliseconds.
     pub(crate) took: u32,
@@ -128,7 +132,9 @@ impl<P: Payload> Record<P> {
 
     fn from_bytes(bytes: &Bytes) -> Result<Self> {
         let (prefix, rest) = bytes.split_at_checked(PREFIX).ok_or_else(|| wrong("too short"))?;
-        let ([m0, m1, m2, version, kind], length) = prefix.split_first_chunk().ok_or_else(|| wrong("too short"))?;
+        let ([m0, m1, m2, version, kind], rest_of_prefix) =
+            prefix.split_first_chunk().ok_or_else(|| wrong("too short"))?;
+        let (nonce, length) = rest_of_prefix.split_first_chunk().ok_or_else(|| wrong("too short"))?;
         if [*m0, *m1, *m2] != *MAGIC {
             return Err(wrong("not written by this crate"));
         }
@@ -142,7 +148,7 @@ impl<P: Payload> Record<P> {
         let length = usize::try_from(u32::from_le_bytes(length)).map_err(|_| wrong("head too long"))?;
         let (head, _) = rest.split_at_checked(length).ok_or_else(|| wrong("head cut off"))?;
         let (meta, head, body_length) = match postcard::take_from_bytes::<(Meta, P::Head, u64)>(head) {
-            Ok((head, [])) => head,
+            Ok(((meta, head, length), [])) => (Meta { nonce: u64::from_le_bytes(*nonce), ..meta }, head, length),
             Ok(_) => return Err(wrong("bytes left over in the head")),
             Err(error) => return Err(wrong(error.to_string())),
         };
@@ -157,6 +163,41 @@ impl<P: Payload> Record<P> {
 /// The kind of a cached response, and of a memoized result.
 pub(crate) const RESPONSE: u8 = b'r';
 pub(crate) const MEMO: u8 = b'm';
+
+/// The kind of what a fill puts into the slot of its key: it holds nothing, and is absent to every reader.
+const LEASE: u8 = b'l';
+
+/// What the bytes of a record or a lease begin with; no two have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Token([u8; TOKEN]);
+
+impl Token {
+    /// `None` of what is neither.
+    pub(crate) fn of(value: &Value) -> Option<Self> {
+        let bytes = value.to_bytes().ok()?;
+        let token = bytes.first_chunk::<TOKEN>()?;
+        (token.starts_with(MAGIC) && token[MAGIC.len()] == VERSION).then_some(Self(*token))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A new lease.
+pub(crate) fn lease(nonce: u64) -> Value {
+    let mut bytes = BytesMut::with_capacity(TOKEN);
+    bytes.put_slice(MAGIC);
+    bytes.put_u8(VERSION);
+    bytes.put_u8(LEASE);
+    bytes.put_u64_le(nonce);
+    Value::from_bytes(bytes)
+}
+
+pub(crate) fn is_lease(value: &Value) -> bool {
+    let is_bytes = !value.is_live();
+    is_bytes && Token::of(value).is_some_and(|token| token.0[MAGIC.len() + 1] == LEASE)
+}
 
 /// Whether a value is something that only another reader can judge: a cached response, or a memoized result.
 pub(crate) fn is_of_another_reader(value: &Value) -> bool {
@@ -189,6 +230,7 @@ impl<P: Payload> Live for Record<P> {
         bytes.put_slice(MAGIC);
         bytes.put_u8(VERSION);
         bytes.put_u8(P::KIND);
+        bytes.put_u64_le(self.meta.nonce);
         bytes.put_u32_le(length);
         bytes.put_slice(&head);
         bytes.put_slice(&body);
@@ -275,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_bytes_of_version_one_do_not_change() {
-        let golden = b"axc\x01v\x11\0\0\0\x01\x02\x02\x02\x03\x04\x01\x03a=1\x01\x01t\x05\x06\x04body";
+        let golden = b"axc\x01v\x03\0\0\0\0\0\0\0\x10\0\0\0\x01\x02\x02\x02\x04\x01\x03a=1\x01\x01t\x05\x06\x04body";
         assert_eq!(record().encode().expect("encodes"), &golden[..]);
     }
 
@@ -286,7 +328,7 @@ mod tests {
         for length in 0..whole.len() {
             assert_eq!(read(whole.slice(..length)).expect_err("cut off").kind(), ErrorKind::Decode);
         }
-        for index in 0..PREFIX {
+        for index in (0..PREFIX).filter(|index| !(5..TOKEN).contains(index)) {
             let mut broken = whole.to_vec();
             broken[index] ^= 0x55;
             assert!(read(broken.into()).is_err(), "byte {index}");

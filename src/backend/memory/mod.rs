@@ -315,6 +315,10 @@ impl Backend for MemoryBackend {
         Some(Usage::new(self.entries() as u64, self.weight(), self.evictions()))
     }
 
+    fn compares(&self) -> bool {
+        true
+    }
+
     fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {
         // A live record is judged by the cache on its own times, which end no later: one reading of the clock a hit.
         Some(Ok(self.lookup(key, Value::is_live)))

@@ -71,6 +71,10 @@ impl Backend for Chaos {
         !self.0.is_remote && self.0.backend.keeps_live()
     }
 
+    fn compares(&self) -> bool {
+        self.0.backend.compares()
+    }
+
     fn usage(&self) -> Option<Usage> {
         self.0.backend.usage()
     }

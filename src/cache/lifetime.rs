@@ -1,0 +1,45 @@
+use std::time::Duration;
+
+use crate::{
+    profile::{Profile, Windows},
+    stamps,
+    ttl::deadline,
+};
+
+/// When a new record may be used, and what for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lifetime {
+    /// When the answer came, in UNIX milliseconds.
+    pub(crate) now: u64,
+    /// How old the answer was when it came.
+    pub(crate) age: Duration,
+    /// From now on; `None` is for ever.
+    pub(crate) fresh: Option<Duration>,
+    /// After that.
+    pub(crate) windows: Windows,
+}
+
+impl Lifetime {
+    /// That of an answer that comes now, shortened by chance if the profile says so.
+    pub(crate) fn of(now: u64, fresh: Option<Duration>, windows: Windows, profile: &Profile) -> Self {
+        Self { now, age: Duration::ZERO, fresh, windows }.shortened(profile)
+    }
+
+    pub(crate) fn shortened(self, profile: &Profile) -> Self {
+        Self { fresh: self.fresh.map(|fresh| profile.shortened(fresh, stamps::draw)), ..self }
+    }
+
+    /// How long it is of use from now on; `None` is for ever.
+    pub(super) fn kept(&self) -> Option<Duration> {
+        self.fresh.map(|fresh| fresh.saturating_add(self.windows.revalidate.max(self.windows.error)))
+    }
+
+    /// When it is of no more use, in UNIX milliseconds.
+    pub(crate) fn end(&self) -> u64 {
+        deadline(self.now, self.kept())
+    }
+
+    pub(super) fn after(&self, window: Duration) -> u64 {
+        deadline(self.now, self.fresh.map(|fresh| fresh.saturating_add(window)))
+    }
+}

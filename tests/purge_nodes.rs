@@ -1,0 +1,184 @@
+//! Purges by one process against fills of another, over a backend that compares and sets.
+#![cfg(all(feature = "memory", feature = "axum"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bytewise;
+
+use std::time::Duration;
+
+use axum_caching::{
+    Backend, Cache, Memoizer, MemoryBackend, Profile, Ttl,
+    testing::{Chaos, ManualClock},
+};
+use bytewise::settle;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Two processes that share a backend.
+struct Nodes {
+    here: Cache,
+    there: Cache,
+    clock: ManualClock,
+    backend: Chaos,
+}
+
+fn nodes() -> Nodes {
+    let clock = ManualClock::new();
+    let backend = Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build());
+    let node = || {
+        let profile = Profile::ttl(MINUTE).stale_while_revalidate(MINUTE).stale_if_error(10 * MINUTE);
+        Cache::builder(backend.clone()).clock(clock.clock()).profile(profile).build()
+    };
+    Nodes { here: node(), there: node(), clock, backend }
+}
+
+/// A run that has read its data, and gives it when it is told to.
+fn begin(cache: &Cache, text: &'static str) -> (JoinHandle<String>, oneshot::Sender<()>) {
+    let (go, may_go) = oneshot::channel::<()>();
+    let cache = cache.clone();
+    let run = tokio::spawn(async move {
+        let value = cache.get_or_compute_owned("key", Profile::new(), async move || {
+            may_go.await.unwrap();
+            text.to_owned()
+        });
+        value.await
+    });
+    (run, go)
+}
+
+async fn read(cache: &Cache, text: &'static str) -> String {
+    cache.get_or_compute("key", Profile::new(), async || text.to_owned()).await
+}
+
+const PURGES: [&str; 5] = ["delete", "delete_many", "clear", "set", "add"];
+
+async fn purge(cache: &Cache, how: &str) {
+    match how {
+        "delete" => drop(cache.delete("key").await.unwrap()),
+        "delete_many" => drop(cache.delete_many(["key", "other"]).await.unwrap()),
+        "clear" => cache.clear().await.unwrap(),
+        "set" => cache.set("key", "new", Ttl::Default).await.unwrap(),
+        "add" => drop(cache.add("key", "new", Ttl::Default).await.unwrap()),
+        other => panic!("{other} is no purge"),
+    }
+}
+
+#[tokio::test]
+async fn a_purge_of_one_process_wins_against_the_first_fill_of_another() {
+    for how in PURGES {
+        let nodes = nodes();
+        let (run, go) = begin(&nodes.here, "old");
+        settle().await;
+        purge(&nodes.there, how).await;
+        go.send(()).unwrap();
+        assert_eq!(run.await.unwrap(), "old", "its own caller");
+        settle().await;
+        for node in [&nodes.here, &nodes.there] {
+            assert_eq!(read(node, "new").await, "new", "{how}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_purge_of_one_process_wins_against_a_refresh_of_another() {
+    for how in PURGES {
+        let nodes = nodes();
+        assert_eq!(read(&nodes.here, "old").await, "old");
+        settle().await;
+        nodes.clock.advance(MINUTE);
+        let (run, go) = begin(&nodes.here, "also old");
+        assert_eq!(run.await.unwrap(), "old", "served while it is made anew");
+        settle().await;
+        purge(&nodes.there, how).await;
+        go.send(()).unwrap();
+        settle().await;
+        for node in [&nodes.here, &nodes.there] {
+            assert_eq!(read(node, "new").await, "new", "{how}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again() {
+    let nodes = nodes();
+    let (run, go) = begin(&nodes.here, "old");
+    settle().await;
+    let (follower, may) = begin(&nodes.here, "new");
+    settle().await;
+    nodes.there.delete("key").await.unwrap();
+    go.send(()).unwrap();
+    assert_eq!(run.await.unwrap(), "old");
+    settle().await;
+    may.send(()).unwrap();
+    assert_eq!(follower.await.unwrap(), "new");
+}
+
+#[tokio::test]
+async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back() {
+    let nodes = nodes();
+    let (here, there): (Memoizer<String>, Memoizer<String>) =
+        (nodes.here.memoizer("name"), nodes.there.memoizer("name"));
+    let (go, may_go) = oneshot::channel::<()>();
+    let run = tokio::spawn({
+        let here = here.clone();
+        async move {
+            let value = here.call_owned(&7, async move || {
+                may_go.await.unwrap();
+                "old".to_owned()
+            });
+            value.await
+        }
+    });
+    settle().await;
+    there.delete_memoized_for(&7).await.unwrap();
+    go.send(()).unwrap();
+    run.await.unwrap();
+    settle().await;
+    assert_eq!(there.call(&7, async || "new".to_owned()).await, "new");
+}
+
+#[tokio::test]
+async fn two_processes_that_fill_at_once_leave_an_entry() {
+    let nodes = nodes();
+    let (one, go_one) = begin(&nodes.here, "one");
+    settle().await;
+    let (two, go_two) = begin(&nodes.there, "two");
+    settle().await;
+    go_one.send(()).unwrap();
+    go_two.send(()).unwrap();
+    assert_eq!((one.await.unwrap().as_str(), two.await.unwrap().as_str()), ("one", "two"));
+    settle().await;
+    let kept = read(&nodes.here, "neither").await;
+    assert!(kept == "one" || kept == "two", "{kept}");
+    assert_eq!(read(&nodes.there, "neither").await, kept);
+}
+
+#[tokio::test]
+async fn a_lease_is_absent_to_every_explicit_call() {
+    let nodes = nodes();
+    let (run, go) = begin(&nodes.here, "old");
+    settle().await;
+    assert!(nodes.backend.get("key").await.unwrap().is_some(), "it is there");
+    assert_eq!(nodes.there.get::<String>("key").await.unwrap(), None);
+    assert!(!nodes.there.has("key").await.unwrap());
+    assert_eq!(nodes.there.stats().failures, 0);
+    assert_eq!(nodes.there.increment("key", 2).await.unwrap(), 2);
+    go.send(()).unwrap();
+    run.await.unwrap();
+    settle().await;
+    assert_eq!(nodes.there.increment("key", 1).await.unwrap(), 3, "the fill began before it");
+}
+
+#[tokio::test]
+async fn a_lease_that_was_lost_costs_the_fill_its_entry_and_nothing_else() {
+    let nodes = nodes();
+    let (run, go) = begin(&nodes.here, "old");
+    settle().await;
+    nodes.backend.clear("").await.unwrap();
+    go.send(()).unwrap();
+    assert_eq!(run.await.unwrap(), "old");
+    settle().await;
+    assert_eq!(read(&nodes.there, "new").await, "new");
+    assert_eq!(read(&nodes.here, "newer").await, "new");
+}

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::Cache;
+use super::{Cache, tags::Kind};
 use crate::{
     backend::Backend,
     reason::NotStored,
@@ -68,7 +68,7 @@ struct Filling {
 struct Noted {
     carried: Vec<Carried>,
     /// Tags whose stamps are still to be read.
-    tags: Vec<Box<str>>,
+    tags: Vec<(Kind, Box<str>)>,
     /// Why the entry may not be stored.
     refused: Option<NotStored>,
 }
@@ -140,13 +140,17 @@ impl FillContext {
     /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
     /// ```
     pub fn tag(&self, tag: impl Into<String>) {
+        self.tag_as(Kind::Named, tag.into());
+    }
+
+    pub(crate) fn tag_as(&self, kind: Kind, name: String) {
         if let Some(filling) = &self.0 {
-            filling.lock().tags.push(tag.into().into());
+            filling.lock().tags.push((kind, name.into()));
         }
     }
 
     /// The tags that were named since this was last asked.
-    pub(super) fn take_tags(&self) -> Vec<Box<str>> {
+    pub(super) fn take_tags(&self) -> Vec<(Kind, Box<str>)> {
         self.0.as_ref().map(|filling| mem::take(&mut filling.lock().tags)).unwrap_or_default()
     }
 

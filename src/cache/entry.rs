@@ -38,7 +38,7 @@ impl Cache {
     }
 
     pub(crate) async fn delete_result(&self, key: &OwnedKey) -> Result<bool> {
-        let _gate = self.purge(&key.primary).await;
+        let _gate = self.overtake(&key.primary).await;
         self.core.backend.delete(&key.primary).await
     }
 
@@ -147,26 +147,26 @@ impl Cache {
         let subtree = self.space.scope.subtree();
         self.core.stamps.replace(subtree);
         for key in self.core.flights.keys(subtree) {
-            drop(self.purge(&key).await);
+            drop(self.overtake(&key).await);
         }
         self.core.backend.clear(subtree).await
     }
 
     /// Takes the tickets of all fills of a key, and holds its gate until the purge is through.
-    pub(super) async fn purge(&self, primary: &Arc<str>) -> Gate {
+    pub(super) async fn overtake(&self, primary: &Arc<str>) -> Gate {
         let gate = self.core.flights.gate(primary).await;
         gate.void();
         gate
     }
 
-    /// As [`purge`](Cache::purge), for many keys; in one order for all callers, so that none waits in a circle.
+    /// As [`overtake`](Cache::overtake), for many keys; in one order for all callers, so that none waits in a circle.
     pub(super) async fn purge_many(&self, keys: &[Key]) -> Vec<Gate> {
         let mut names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         let mut gates = Vec::with_capacity(names.len());
         for name in names {
-            gates.push(self.purge(&Arc::from(name)).await);
+            gates.push(self.overtake(&Arc::from(name)).await);
         }
         gates
     }

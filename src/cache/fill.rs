@@ -145,7 +145,7 @@ impl Fill {
         if tags.is_empty() {
             return;
         }
-        let keys: Vec<_> = tags.iter().map(|tag| self.cache.tag_key(Kind::Named, tag)).collect();
+        let keys: Vec<_> = tags.iter().map(|(kind, tag)| self.cache.tag_key(*kind, tag)).collect();
         for key in &keys {
             match self.cache.read_tag(key).await {
                 Some(carried) => self.depends_on(&[carried]),

@@ -13,7 +13,9 @@ mod lookup;
 mod markers;
 #[cfg(all(test, model))]
 mod model;
+mod purge;
 mod purges;
+mod receipt;
 mod refresh;
 mod store;
 mod tags;
@@ -36,7 +38,12 @@ pub(crate) use self::{
     tags::Kind,
     turn::{Question, Turn},
 };
-pub use self::{builder::CacheBuilder, context::FillContext};
+pub use self::{
+    builder::CacheBuilder,
+    context::FillContext,
+    purge::Purge,
+    receipt::{Reach, Receipt},
+};
 
 use self::{functions::Functions, lanes::Lanes, markers::Markers};
 use crate::{

@@ -51,7 +51,7 @@ impl Cache {
         let lifetime = ttl.into().or(self.ttl()).lifetime();
         let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
         let primary = Arc::from(key.backend.as_str());
-        let gate = self.purge(&primary).await;
+        let gate = self.overtake(&primary).await;
         match (value, lifetime) {
             (Some(value), Some(lifetime)) => self.set_and_open(primary, value, lifetime, gate).await,
             _ => self.core.backend.delete(&primary).await.map(drop),
@@ -188,7 +188,7 @@ impl Cache {
             return Err(Error::message(ErrorKind::Key, format!("the key of a counter has {MAX_KEY} bytes at most")));
         }
         let primary = Arc::from(key.backend.as_str());
-        let gate = self.purge(&primary).await;
+        let gate = self.overtake(&primary).await;
         let this = self.clone();
         let add = async move {
             let sum = this.core.backend.increment(&primary, by).await;

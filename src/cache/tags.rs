@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Cache, FillContext};
+use super::{Cache, Fill, FillContext};
 use crate::{
     error::Result,
     key::HashMethod,
@@ -21,7 +21,7 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 const LIFETIME_OF_RESULT: Duration = Duration::from_secs(6 * 3600);
 
 /// What a tag stands for; two of a different kind are never the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// All results of a function. There are only so many functions, so these have no end.
     Function,
@@ -30,6 +30,10 @@ pub(crate) enum Kind {
     Result,
     /// A name that the user chose.
     Named,
+    /// A path, with all its queries.
+    Path,
+    /// The pattern of a route.
+    Route,
 }
 
 impl Kind {
@@ -39,6 +43,20 @@ impl Kind {
             Self::Instance => "@t/of",
             Self::Result => "@t/key",
             Self::Named => "@t/tag",
+            Self::Path => "@t/path",
+            Self::Route => "@t/route",
+        }
+    }
+
+    /// What it is to a user.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Instance => "instance",
+            Self::Result => "result",
+            Self::Named => "tag",
+            Self::Path => "path",
+            Self::Route => "route",
         }
     }
 }
@@ -150,5 +168,17 @@ impl Cache {
             all.push(hold);
         }
         all
+    }
+}
+
+impl Fill {
+    /// Reads tags that are known before the origin runs; one that cannot be read leaves nothing to be stored.
+    pub(crate) async fn read_tags(&self, tags: Vec<(Kind, String)>) {
+        for (kind, name) in tags {
+            match self.cache().read_tag(&self.cache().tag_key(kind, &name)).await {
+                Some(carried) => self.depends_on(&[carried]),
+                None => self.context().refuse(),
+            }
+        }
     }
 }

@@ -42,6 +42,7 @@ mod question;
 mod rules;
 mod serve;
 mod service;
+mod sets;
 mod status;
 
 use std::{fmt, sync::Arc};

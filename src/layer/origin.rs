@@ -54,6 +54,7 @@ where
         parts.headers.remove(header::IF_MODIFIED_SINCE);
     }
     fill.prepare(rules.tags_of(&parts)).await;
+    fill.read_tags(rules.sets.of(&parts)).await;
     Inside::fill(&mut parts.extensions, fill.cache());
     // An error drops the fill, and one of those who wait takes over.
     let response = fill.context().clone().scope(Oneshot::new(inner, Request::from_parts(parts, body))).await;

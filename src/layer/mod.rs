@@ -39,11 +39,13 @@ mod options;
 mod origin;
 mod pipe;
 mod question;
+mod reference;
 mod rules;
 mod serve;
 mod service;
 mod sets;
 mod status;
+mod writes;
 
 use std::{fmt, sync::Arc};
 

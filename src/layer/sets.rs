@@ -29,6 +29,10 @@ impl Sets {
         let route = None::<&str>;
         path.into_iter().chain(route.map(|route| (Kind::Route, route.to_owned()))).collect()
     }
+
+    pub(super) fn by_path(self) -> bool {
+        self.by_path
+    }
 }
 
 impl CacheLayer {

@@ -64,6 +64,7 @@ pub(super) struct Rules {
     pub(super) tags: Vec<String>,
     pub(super) tags_by: Option<TagsFn>,
     pub(super) sets: Sets,
+    pub(super) purge_on_write: bool,
     /// The most bytes of a request body that are read for a key; `None`: none are.
     pub(super) key_by_body: Option<usize>,
     pub(super) unless: Option<RequestTest>,
@@ -108,6 +109,7 @@ impl Default for Rules {
             tags: Vec::new(),
             tags_by: None,
             sets: Sets::default(),
+            purge_on_write: false,
             key_by_body: None,
             unless: None,
             forced_update: None,

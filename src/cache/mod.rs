@@ -10,6 +10,7 @@ mod fill;
 mod functions;
 mod lanes;
 mod lookup;
+mod mark;
 mod markers;
 #[cfg(all(test, model))]
 mod model;

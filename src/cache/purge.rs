@@ -87,7 +87,7 @@ impl Purge {
     }
 
     /// Marks stale what would be taken away: it may be served once more while it is made anew, or if that fails, for as
-    /// long as its windows say. See [`Cache::mark_stale_tag`].
+    /// long as its windows say. See [`Cache::mark_stale_tag`] and [`Cache::mark_stale`].
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -213,6 +213,7 @@ impl Cache {
 
     async fn purge_part(&self, part: &Part, marks: bool) -> Result<()> {
         match part {
+            Part::Key(key) if marks => self.mark_stale(key).await.map(drop),
             Part::Key(key) => self.delete(key).await.map(drop),
             Part::Tag(kind, name) if marks => self.mark_tag_key(&self.tag_key(*kind, name)).await,
             Part::Tag(kind, name) => self.purge_tag_key(&self.tag_key(*kind, name)).await,

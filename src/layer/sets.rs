@@ -153,9 +153,48 @@ impl CacheLayer {
         need(self.rules.sets.by_route, "tag_by_route")?;
         self.cache.mark_stale_route(pattern).await
     }
+
+    /// Marks stale what is stored for `GET target`; says whether anything was. See [`Cache::mark_stale`]: one variant
+    /// stays to be served once more, the others go.
+    ///
+    /// `target` is as [`delete_cached`](CacheLayer::delete_cached) takes it.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default()));
+    /// assert!(!layer.mark_stale_cached("/never seen?page=1").await?);
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`key_for`](CacheLayer::key_for), and what the backend says.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Cache::mark_stale`].
+    pub async fn mark_stale_cached(&self, target: &str) -> Result<bool> {
+        let mut was_there = false;
+        for key in self.keys_for(target)? {
+            was_there |= self.cache.mark_stale(&key).await?;
+        }
+        Ok(was_there)
+    }
 }
 
 impl Cache {
+    /// Marks stale what a layer with the default keys has stored for `GET target`: as
+    /// [`CacheLayer::mark_stale_cached`], for the layers that [`delete_cached`](Cache::delete_cached) is for.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete_cached`](Cache::delete_cached).
+    pub async fn mark_stale_cached(&self, target: &str) -> Result<bool> {
+        CacheLayer::new(self).mark_stale_cached(target).await
+    }
+
     /// As [`CacheLayer::purge_path`], where the layers are not at hand: it reaches those that have
     /// [`tag_by_path`](CacheLayer::tag_by_path), and it is no error if there is none.
     ///

@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Path,
     /// The pattern of a route.
     Route,
+    /// A group, of one origin, that responses name themselves.
+    Group,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Named => "@t/tag",
             Self::Path => "@t/path",
             Self::Route => "@t/route",
+            Self::Group => "@t/group",
         }
     }
 
@@ -57,6 +60,7 @@ impl Kind {
             Self::Named => "tag",
             Self::Path => "path",
             Self::Route => "route",
+            Self::Group => "group",
         }
     }
 }

@@ -17,6 +17,7 @@ use super::{
     future::Answer,
     key_by::Target,
     question::Ask,
+    reference::Origin,
     rules::{Rules, Use},
     service::finish,
     status::CacheStatus,
@@ -43,6 +44,10 @@ impl Kept {
 
     pub(super) fn asked(&self) -> Asked<'_> {
         Asked::of(&self.headers, &self.uri)
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin::of(&self.uri, &self.headers)
     }
 
     fn to_parts(&self) -> request::Parts {

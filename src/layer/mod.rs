@@ -30,6 +30,7 @@ mod catalogue;
 mod collect;
 mod date;
 mod future;
+mod groups;
 mod key_by;
 mod key_by_body;
 mod late;

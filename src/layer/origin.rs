@@ -61,6 +61,9 @@ where
     if let Some(policy) = response.as_ref().ok().and_then(|response| response.extensions().get::<CachePolicy>()) {
         policy.names().iter().for_each(|tag| fill.context().tag(tag.as_str()));
     }
+    if let Ok(response) = &response {
+        rules.note_groups(&fill, || asked.origin(), response.headers());
+    }
     fill.settle_tags().await;
     // A fill around this one depends on what the response was made of.
     fill.hand_on(&FillContext::current());

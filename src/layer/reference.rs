@@ -1,6 +1,6 @@
 //! What a field of a response refers to (RFC 3986 §5), as far as it is of the same origin.
 
-use http::Uri;
+use http::{HeaderMap, Uri, header, uri::Authority};
 
 use super::key_by::percent_encoded;
 
@@ -11,6 +11,18 @@ pub(super) struct Origin {
     pub(super) scheme: Option<String>,
     /// In lower case, with its port if it has one; `None` if there is none, or if there are two.
     pub(super) host: Option<String>,
+}
+
+impl Origin {
+    pub(super) fn of(target: &Uri, headers: &HeaderMap) -> Self {
+        let named = target.authority().map(Authority::as_str);
+        let mut fields = headers.get_all(header::HOST).iter();
+        let field = fields.next().map(|host| host.to_str().unwrap_or_default());
+        let differ = named.zip(field).is_some_and(|(named, field)| !named.eq_ignore_ascii_case(field));
+        let is_one = fields.next().is_none() && !differ;
+        let host = named.or(field).filter(|host| is_one && !host.is_empty());
+        Self { scheme: target.scheme_str().map(str::to_ascii_lowercase), host: host.map(str::to_ascii_lowercase) }
+    }
 }
 
 /// The path and the query that a reference has, if it is of this origin. `base` is the path that it is relative to.

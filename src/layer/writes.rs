@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, Response, Uri, header, request, uri::Authority};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header, request};
 use http_body::Body;
 use tower_service::Service;
 
@@ -80,7 +80,7 @@ impl CacheLayer {
 
 impl Rules {
     pub(super) fn is_write(&self, method: &Method) -> bool {
-        self.purge_on_write && !method.is_safe() && !self.methods.contains(method)
+        (self.purge_on_write || self.cache_groups) && !method.is_safe() && !self.methods.contains(method)
     }
 }
 
@@ -114,16 +114,18 @@ impl Write {
         ResBody: Body<Data = Bytes>,
     {
         let response = Oneshot::new(inner, request).await?;
-        if response.status().is_success() || response.status().is_redirection() {
-            self.purge(response.headers()).await;
-        }
+        self.purge(response.status(), response.headers()).await;
         Ok(afterwards.apply(response).map(CacheBody::inner))
     }
 
-    fn purge(&self, answer: &HeaderMap) -> impl Future<Output = ()> + Send + use<> {
-        let cache = self.layer.cache.clone();
-        let purge = self.of_target(cache.purge());
-        let purge = self.named_by(answer).iter().fold(purge, |purge, target| self.of_named(purge, target));
+    fn purge(&self, status: StatusCode, answer: &HeaderMap) -> impl Future<Output = ()> + Send + use<> {
+        let CacheLayer { cache, rules } = &*self.layer;
+        let cache = cache.clone();
+        let mut purge = rules.with_groups(cache.purge(), &self.origin, answer);
+        if rules.purge_on_write && (status.is_success() || status.is_redirection()) {
+            purge = self.of_target(purge);
+            purge = self.named_by(answer).iter().fold(purge, |purge, target| self.of_named(purge, target));
+        }
         async move {
             for (_, error) in purge.run().await.failed() {
                 cache.core.reporter.failed("purge", error);
@@ -155,17 +157,5 @@ impl Write {
         let lines = NAMING.iter().flat_map(|name| answer.get_all(name));
         let references = lines.filter_map(|line| line.to_str().ok()).filter(|line| line.len() <= MAX_TEXT);
         references.filter_map(|reference| resolve(reference.trim(), self.target.path(), &self.origin)).collect()
-    }
-}
-
-impl Origin {
-    fn of(target: &Uri, headers: &HeaderMap) -> Self {
-        let named = target.authority().map(Authority::as_str);
-        let mut fields = headers.get_all(header::HOST).iter();
-        let field = fields.next().map(|host| host.to_str().unwrap_or_default());
-        let differ = named.zip(field).is_some_and(|(named, field)| !named.eq_ignore_ascii_case(field));
-        let is_one = fields.next().is_none() && !differ;
-        let host = named.or(field).filter(|host| is_one && !host.is_empty());
-        Self { scheme: target.scheme_str().map(str::to_ascii_lowercase), host: host.map(str::to_ascii_lowercase) }
     }
 }

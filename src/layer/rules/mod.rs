@@ -65,6 +65,7 @@ pub(super) struct Rules {
     pub(super) tags_by: Option<TagsFn>,
     pub(super) sets: Sets,
     pub(super) purge_on_write: bool,
+    pub(super) cache_groups: bool,
     /// The most bytes of a request body that are read for a key; `None`: none are.
     pub(super) key_by_body: Option<usize>,
     pub(super) unless: Option<RequestTest>,
@@ -110,6 +111,7 @@ impl Default for Rules {
             tags_by: None,
             sets: Sets::default(),
             purge_on_write: false,
+            cache_groups: false,
             key_by_body: None,
             unless: None,
             forced_update: None,

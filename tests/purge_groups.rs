@@ -171,6 +171,10 @@ async fn too_many_groups_are_not_kept_and_a_longer_list_is_purged_in_part_and_to
     assert_eq!(not_stored(status), Some(NotStored::TooManyDependencies));
     assert!(!is_there(&app, "/more").await);
 
+    fill(&app, "/often", &[&format!("{}\"b\"", "\"a\",".repeat(300))]).await;
+    invalidate(&app, &["\"b\""]).await;
+    assert!(!is_there(&app, "/often").await, "one group is one, however often it is said");
+
     fill(&app, "/last", &["\"299\""]).await;
     invalidate(&app, &[&list(300)]).await;
     assert!(!is_there(&app, "/some").await && is_there(&app, "/last").await);

@@ -6,10 +6,7 @@ mod bytewise;
 mod support;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,6 +14,7 @@ use axum_caching::{
     Backend, BackendFuture, Cache, CacheLayer, CacheStatus, ErrorKind, Memoizer, MemoryBackend, Profile, Result, Ttl,
     Value, testing::ManualClock,
 };
+use bytes::Bytes;
 use bytewise::{Bytewise, bytewise};
 use support::{
     answering, cache, fetch, fetch_request, get, get_with,
@@ -30,8 +28,14 @@ use tower::Layer;
 #[derive(Clone, Debug)]
 struct Shared {
     inner: Bytewise,
-    /// Somebody else deletes the key before it is compared.
-    interferes: Arc<AtomicBool>,
+    /// What somebody else does to the key before it is next compared.
+    interferes: Arc<Mutex<Option<Elsewhere>>>,
+}
+
+#[derive(Debug)]
+enum Elsewhere {
+    Delete,
+    Replace(Bytes),
 }
 
 impl Shared {
@@ -73,8 +77,11 @@ impl Backend for Shared {
         ttl: Option<Duration>,
     ) -> BackendFuture<'a, bool> {
         BackendFuture::new(async move {
-            if self.interferes.load(Ordering::SeqCst) {
-                self.inner.delete(key).await?;
+            let elsewhere = self.interferes.lock().unwrap().take();
+            match elsewhere {
+                Some(Elsewhere::Delete) => drop(self.inner.delete(key).await?),
+                Some(Elsewhere::Replace(bytes)) => self.inner.put_raw(key, bytes),
+                None => {}
             }
             let is_same = self.inner.raw(key).is_some_and(|bytes| bytes.starts_with(token));
             if is_same {
@@ -220,10 +227,28 @@ async fn a_page_that_another_process_purges_while_it_is_marked_does_not_come_bac
     let (app, _) = answering(CacheLayer::new(&cache), &[]);
     fetch(&app, "/").await;
     settle().await;
-    backend.interferes.store(true, Ordering::SeqCst);
+    *backend.interferes.lock().unwrap() = Some(Elsewhere::Delete);
     cache.mark_stale_cached("/").await.unwrap();
     assert!(backend.inner.raw("view//").is_none());
     assert!(is_miss(fetch(&app, "/").await.0));
+}
+
+#[tokio::test]
+async fn a_page_that_another_process_makes_anew_while_it_is_marked_is_not_replaced_by_the_old_one() {
+    let clock = ManualClock::new();
+    let backend = Shared::new(&clock);
+    let cache = of(backend.clone(), &clock);
+    let (app, _) = answering(CacheLayer::new(&cache), &[]);
+    let refill = async || {
+        cache.delete_cached("/").await.unwrap();
+        fetch(&app, "/").await;
+        settle().await;
+        backend.inner.raw("view//").unwrap()
+    };
+    let (new, _old) = (refill().await, refill().await);
+    *backend.interferes.lock().unwrap() = Some(Elsewhere::Replace(new));
+    assert!(cache.mark_stale_cached("/").await.unwrap());
+    assert_eq!(fetch(&app, "/").await, stale("run 1"), "what was there last is marked");
 }
 
 #[tokio::test]

@@ -190,3 +190,19 @@ async fn a_tag_whose_fills_could_not_be_told_is_not_said_to_be_purged() {
     assert_eq!(receipt.failed().map(|(what, _)| what).collect::<Vec<_>>(), ["tag `x`", "tag `y`"]);
     assert!(receipt.retry().await.is_complete());
 }
+
+#[tokio::test]
+async fn a_tag_is_not_purged_before_its_fills_were_told() {
+    let (cache, backend, _) = bytewise();
+    let mut held = backend.hold("set");
+    let never = backend.hold("delete");
+    let purge = tokio::spawn(cache.purge().tag("x").run());
+    held.reached().await;
+    backend.die(true);
+    held.release();
+    settle().await;
+    backend.die(false);
+    assert!(purge.is_finished(), "nothing is deleted");
+    assert!(!purge.await.unwrap().is_complete());
+    never.release();
+}

@@ -201,3 +201,18 @@ async fn a_path_a_route_and_a_name_of_one_text_are_three_tags() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_tag_of_a_path_lasts_for_a_day_and_a_page_that_lives_longer_is_made_anew_once() {
+    let (cache, clock) = cache();
+    let (app, _) = answering(by_path(&cache).ttl(axum_caching::Ttl::Forever), &[]);
+    for _ in 0..2 {
+        fetch(&app, "/").await;
+        clock.advance(std::time::Duration::from_secs(24 * 3600 - 1));
+        assert!(is_hit(&app, "/").await);
+        clock.advance(std::time::Duration::from_secs(1));
+        assert!(!is_hit(&app, "/").await);
+        assert!(is_hit(&app, "/").await);
+        cache.purge_path("/").await.unwrap();
+    }
+}

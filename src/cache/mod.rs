@@ -217,8 +217,8 @@ impl Cache {
         self.core.reporter.stats()
     }
 
-    /// Waits, up to 30 seconds, until everything that runs in the background has ended: fills whose clients went
-    /// away, and streamed bodies that are still collected. Says whether it has.
+    /// Waits, up to 30 seconds, until everything that runs in the background has ended: fills, purges and commits whose
+    /// callers went away, and streamed bodies that are still collected. Says whether it has.
     ///
     /// Call it after the server has shut down. The cache stays usable.
     ///

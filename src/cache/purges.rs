@@ -48,7 +48,7 @@ impl Cache {
     /// # use axum_caching::{Cache, MemoryBackend};
     /// # let cache = Cache::new(MemoryBackend::default());
     /// let pages = cache.memoizer("pages");
-    /// let call = |page: &'static str| pages.at(&7).tags(["shop"]).call(async move || page);
+    /// let call = |page: &'static str| pages.at(&7).tags(["shop"]).call(async move || page.to_owned());
     /// call("old").await;
     /// cache.purge_tags(["user:7", "shop"]).await?;
     /// assert_eq!(call("new").await, "new");
@@ -74,7 +74,7 @@ impl Cache {
     /// # use axum_caching::{Cache, MemoryBackend};
     /// # let cache = Cache::new(MemoryBackend::default());
     /// let pages = cache.memoizer("pages");
-    /// let call = |page: &'static str| pages.at(&7).tags(["shop"]).call(async move || page);
+    /// let call = |page: &'static str| pages.at(&7).tags(["shop"]).call(async move || page.to_owned());
     /// call("old").await;
     /// cache.mark_stale_tag("shop").await?;
     /// assert_eq!(call("new").await, "new", "without a window");

@@ -20,6 +20,9 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 /// There are as many of these as there are results that others depend on.
 const LIFETIME_OF_RESULT: Duration = Duration::from_secs(6 * 3600);
 
+/// There are as many of these as clients ask for, also of paths that are never stored.
+const LIFETIME_OF_PATH: Duration = Duration::from_secs(24 * 3600);
+
 /// What a tag stands for; two of a different kind are never the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -111,6 +114,7 @@ impl Cache {
         match own {
             own if own.starts_with(Kind::Function.prefix()) => None,
             own if own.starts_with(Kind::Result.prefix()) => Some(LIFETIME_OF_RESULT),
+            own if own.starts_with(Kind::Path.prefix()) => Some(LIFETIME_OF_PATH),
             _ => Some(LIFETIME),
         }
     }

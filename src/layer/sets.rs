@@ -40,7 +40,8 @@ impl CacheLayer {
     /// with all its queries. Off by default: a hit looks the tag up too.
     ///
     /// The path is the one that the client asked for, raw, as keys have it. What was stored before the option was set
-    /// has no such tag. The tag belongs to the cache, or its scope, and not to this layer alone.
+    /// has no such tag. The tag belongs to the cache, or its scope, and not to this layer alone. It is kept for a day,
+    /// since there are as many as paths are asked for: what lives longer than that is made anew once a day.
     ///
     /// ```
     /// use axum_caching::{Cache, CacheLayer, NullBackend};

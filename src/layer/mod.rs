@@ -39,6 +39,7 @@ mod nested;
 mod options;
 mod origin;
 mod pipe;
+mod purging;
 mod question;
 mod reference;
 mod rules;

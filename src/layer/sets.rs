@@ -1,13 +1,10 @@
 //! Sets of responses that have a tag without being given one: those of a path, and those of a route.
 
-use http::{Uri, request};
+use http::request;
 
-use super::{
-    CacheLayer,
-    key_by::{Target, percent_encoded},
-};
+use super::{CacheLayer, key_by::Target};
 use crate::{
-    cache::{Cache, Kind, Purge},
+    cache::Kind,
     error::{Error, ErrorKind, Result},
 };
 
@@ -112,14 +109,24 @@ impl CacheLayer {
     ///
     /// # Cancel safety
     ///
-    /// As [`Purge::run`].
+    /// As [`Purge::run`](crate::Purge::run).
     pub async fn purge_path(&self, path: &str) -> Result<()> {
         need(self.rules.sets.by_path, "tag_by_path")?;
         self.cache.purge_path(path).await
     }
 
     /// As [`purge_path`](CacheLayer::purge_path), but what is stored is marked stale: see
-    /// [`Cache::mark_stale_tag`].
+    /// [`Cache::mark_stale_tag`](crate::Cache::mark_stale_tag).
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, CacheLayer, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default())).tag_by_path(true);
+    /// layer.mark_stale_path("/items").await?;
+    /// assert!(layer.mark_stale_path("/items?page=1").await.is_err(), "a path has no query");
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     ///
@@ -134,6 +141,16 @@ impl CacheLayer {
     /// It reaches all layers of the cache (or scope) that have [`tag_by_route`](CacheLayer::tag_by_route), where it is
     /// said which ones know their route. A pattern that no route has takes nothing away.
     ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Cache, CacheLayer, ErrorKind, NullBackend};
+    ///
+    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default()));
+    /// assert_eq!(layer.purge_route("/items/{id}").await.unwrap_err().kind(), ErrorKind::Config);
+    /// layer.tag_by_route(true).purge_route("/items/{id}").await?;
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`purge_path`](CacheLayer::purge_path).
@@ -144,7 +161,7 @@ impl CacheLayer {
     }
 
     /// As [`purge_route`](CacheLayer::purge_route), but what is stored is marked stale: see
-    /// [`Cache::mark_stale_tag`].
+    /// [`Cache::mark_stale_tag`](crate::Cache::mark_stale_tag).
     ///
     /// # Errors
     ///
@@ -154,141 +171,9 @@ impl CacheLayer {
         need(self.rules.sets.by_route, "tag_by_route")?;
         self.cache.mark_stale_route(pattern).await
     }
-
-    /// Marks stale what is stored for `GET target`; says whether anything was. See [`Cache::mark_stale`]: one variant
-    /// stays to be served once more, the others go.
-    ///
-    /// `target` is as [`delete_cached`](CacheLayer::delete_cached) takes it.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use axum_caching::{Cache, CacheLayer, NullBackend};
-    ///
-    /// let layer = CacheLayer::new(&Cache::new(NullBackend::default()));
-    /// assert!(!layer.mark_stale_cached("/never seen?page=1").await?);
-    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`key_for`](CacheLayer::key_for), and what the backend says.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`Cache::mark_stale`].
-    pub async fn mark_stale_cached(&self, target: &str) -> Result<bool> {
-        let mut was_there = false;
-        for key in self.keys_for(target)? {
-            was_there |= self.cache.mark_stale(&key).await?;
-        }
-        Ok(was_there)
-    }
-}
-
-impl Cache {
-    /// Marks stale what a layer with the default keys has stored for `GET target`: as
-    /// [`CacheLayer::mark_stale_cached`], for the layers that [`delete_cached`](Cache::delete_cached) is for.
-    ///
-    /// # Errors
-    ///
-    /// As [`delete_cached`](Cache::delete_cached).
-    pub async fn mark_stale_cached(&self, target: &str) -> Result<bool> {
-        CacheLayer::new(self).mark_stale_cached(target).await
-    }
-
-    /// As [`CacheLayer::purge_path`], where the layers are not at hand: it reaches those that have
-    /// [`tag_by_path`](CacheLayer::tag_by_path), and it is no error if there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Key`] if it is no path, and what the backend says.
-    pub async fn purge_path(&self, path: &str) -> Result<()> {
-        self.purge().path(path).run().await.into_result()
-    }
-
-    /// As [`CacheLayer::mark_stale_path`], where the layers are not at hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`purge_path`](Cache::purge_path).
-    pub async fn mark_stale_path(&self, path: &str) -> Result<()> {
-        self.purge().path(path).mark_stale().run().await.into_result()
-    }
-
-    /// As [`CacheLayer::purge_route`], where the layers are not at hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`purge_path`](Cache::purge_path).
-    #[cfg(feature = "axum")]
-    pub async fn purge_route(&self, pattern: &str) -> Result<()> {
-        self.purge().route(pattern).run().await.into_result()
-    }
-
-    /// As [`CacheLayer::mark_stale_route`], where the layers are not at hand.
-    ///
-    /// # Errors
-    ///
-    /// As [`purge_path`](Cache::purge_path).
-    #[cfg(feature = "axum")]
-    pub async fn mark_stale_route(&self, pattern: &str) -> Result<()> {
-        self.purge().route(pattern).mark_stale().run().await.into_result()
-    }
-}
-
-impl Purge {
-    /// What a layer with the default keys has stored for `GET target`, as [`Cache::delete_cached`]. A target that is
-    /// none is in the receipt.
-    ///
-    /// ```
-    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// use axum_caching::{Cache, NullBackend};
-    ///
-    /// let cache = Cache::new(NullBackend::default());
-    /// let receipt = cache.purge().cached("/items/7").cached("no path").run().await;
-    /// assert_eq!(receipt.failed().next().unwrap().0, "`no path`");
-    /// # });
-    /// ```
-    pub fn cached(self, target: &str) -> Self {
-        let layer = CacheLayer::new(self.cache());
-        self.cached_by(&layer, target)
-    }
-
-    /// As [`cached`](Purge::cached), by the keys of a layer of this cache, as [`CacheLayer::delete_cached`].
-    pub fn cached_by(self, layer: &CacheLayer, target: &str) -> Self {
-        match layer.keys_for(target) {
-            Ok(keys) => self.keys(keys),
-            Err(error) => self.with_wrong(target, &error),
-        }
-    }
-
-    /// What layers with [`tag_by_path`](CacheLayer::tag_by_path) have stored for a path, with all queries, as
-    /// [`Cache::purge_path`].
-    pub fn path(self, path: &str) -> Self {
-        let encoded = percent_encoded(path);
-        if let Err(error) = check_path(&encoded) {
-            return self.with_wrong(path, &error);
-        }
-        self.with_tag(Kind::Path, &encoded).with_tag(Kind::Path, path)
-    }
-
-    /// What layers with [`tag_by_route`](CacheLayer::tag_by_route) have stored for a route, as [`Cache::purge_route`].
-    #[cfg(feature = "axum")]
-    pub fn route(self, pattern: &str) -> Self {
-        self.with_tag(Kind::Route, pattern)
-    }
 }
 
 fn need(has: bool, option: &str) -> Result<()> {
     let missing = || Error::message(ErrorKind::Config, format!("the layer has no such tags: set `{option}(true)`"));
     has.then_some(()).ok_or_else(missing)
-}
-
-fn check_path(path: &str) -> Result<()> {
-    let uri: Uri = path.parse().map_err(|error| Error::new(ErrorKind::Key, error))?;
-    if uri.path() != path || !path.starts_with('/') {
-        let message = format!("`{path}`, expected a path that begins with `/` and has no query");
-        return Err(Error::message(ErrorKind::Key, message));
-    }
-    Ok(())
 }

@@ -15,10 +15,10 @@ use crate::{
 const ATTEMPTS: usize = 16;
 
 impl Cache {
-    /// Marks the entry of a key stale, as if its ttl had ended now: it may be served once more while it is made anew, or
-    /// if that fails, for as long from now on as its windows say
-    /// ([`Profile::stale_while_revalidate`](crate::Profile::stale_while_revalidate)). One without such a window is gone,
-    /// and so is one that never ends, for which there are none. Says whether there was an entry.
+    /// Marks the entry of a key stale, as if its ttl had ended now: it may be served once more while it is made anew,
+    /// or if that fails, for as long from now on as its windows say
+    /// ([`Profile::stale_while_revalidate`](crate::Profile::stale_while_revalidate)). One without such a window is
+    /// gone, and so is one that never ends, for which there are none. Says whether there was an entry.
     ///
     /// Of a response only the representation that is in the slot of the key stays to be served; all others hang on it,
     /// by a number that changes, and are gone. What other memoized functions and responses made of a memoized result is
@@ -47,8 +47,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Key`] if it is no key, and what the backend says; it is then not known whether the entry was marked,
-    /// and the call can be repeated.
+    /// [`ErrorKind::Key`] if it is no key, and what the backend says; it is then not known whether the entry was
+    /// marked, and the call can be repeated.
     ///
     /// # Cancel safety
     ///

@@ -138,8 +138,8 @@ impl Purge {
         cache.seen_through(self.carry_out()).await
     }
 
-    /// Commits first, and takes everything away if that gave `Ok`: what is purged before a commit can be read, and kept,
-    /// as it was before it. Gives what the commit gave, and the receipt of the purge.
+    /// Commits first, and takes everything away if that gave `Ok`: what is purged before a commit can be read, and
+    /// kept, as it was before it. Gives what the commit gave, and the receipt of the purge.
     ///
     /// After `Err` nothing is purged. If such an error leaves open whether there was a commit, as one of a connection
     /// that broke may, run a [`clone`](Clone) of the purge.

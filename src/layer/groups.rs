@@ -19,10 +19,11 @@ impl CacheLayer {
     /// Whether responses say themselves which groups they are in, with `Cache-Groups`, and answers to requests that
     /// write which groups go, with `Cache-Group-Invalidation` (RFC 9875). Off by default: a hit looks its groups up.
     ///
-    /// Both fields are lists of strings, `"cart", "prices"`; case counts, and parameters do not. A field that is none is
-    /// as if it was not there, and the [`Observer`](crate::Observer) is told. A group belongs to the host and port that
-    /// the request names in its target or its `Host`, unless the layer [ignores the host](CacheLayer::ignore_host), and
-    /// to the cache or its scope. It is never the same as a tag of that name.
+    /// Both fields are lists of strings, `"cart", "prices"`; case counts, and parameters do not. A field that is none
+    /// is as if it was not there, and the [`Observer`](crate::Observer) is told. A group belongs to the host and port
+    /// that the request names in its target or its `Host`, unless the layer says
+    /// [`ignore_host`](CacheLayer::ignore_host), and to the cache or its scope. It is never the same as a tag of that
+    /// name.
     ///
     /// A response in more than 256 groups is not kept. Of a longer list to be purged the first 256 go, and the observer
     /// is told.
@@ -84,7 +85,7 @@ impl Rules {
         names.iter().fold(purge, |purge, name| purge.with_tag(Kind::Group, name))
     }
 
-    /// Groups with their origin. Neither a host nor a group has a line in it that ends.
+    /// Groups with their origin. Neither a host nor a group has a line break in it.
     fn named(&self, origin: &Origin, groups: Vec<String>) -> Vec<String> {
         let host = origin.host.as_deref().filter(|_| !self.ignore_host).unwrap_or_default();
         let mut seen = BTreeSet::new();

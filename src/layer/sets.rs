@@ -85,12 +85,12 @@ impl CacheLayer {
         self.with(|rules| rules.sets.by_route = tags)
     }
 
-    /// Takes away what is stored for a path: with every query, every variant and every method. It costs the same however
-    /// much that is.
+    /// Takes away what is stored for a path: with every query, every variant and every method. It costs the same
+    /// however much that is.
     ///
-    /// It reaches all layers of the cache (or scope) that have [`tag_by_path`](CacheLayer::tag_by_path). `path` is as on
-    /// the wire and without a query; one that was written unescaped is also tried in its percent-encoded form. Runs of
-    /// the handler that began before do not store what they made.
+    /// It reaches all layers of the cache (or scope) that have [`tag_by_path`](CacheLayer::tag_by_path). `path` is as
+    /// on the wire and without a query; one that was written unescaped is also tried in its percent-encoded form. Runs
+    /// of the handler that began before do not store what they made.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

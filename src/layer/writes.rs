@@ -35,15 +35,15 @@ impl CacheLayer {
     /// - with [`tag_by_path`](CacheLayer::tag_by_path), all of that with every query and every method.
     ///
     /// The variants of all hosts hang on one key, so those of the same target under other hosts go too: a client says
-    /// itself which host it means. Give hosts that must not reach each other's pages a scope each. No request takes away
-    /// more than the pages that it, or the answer of the inner service, names. But whoever may write may do so: a client
-    /// that is sent to a page for logging in counts as one that has written (3xx), so refuse such writes outside of the
-    /// layer, or with 401 or 403.
+    /// itself which host it means. Give hosts that must not reach each other's pages a scope each. No request takes
+    /// away more than the pages that it, or the answer of the inner service, names. But whoever may write may do so: a
+    /// client that is sent to a page for logging in counts as one that has written (3xx), so refuse such writes
+    /// outside of the layer, or with 401 or 403.
     ///
     /// A write that fails, with an error or any other status, takes nothing away. Nor does a run of the handler that
-    /// began before the purge store what it read: but the data has to be committed when the head of the answer is there,
-    /// not while its body is sent. If the backend fails, the [`Observer`](crate::Observer) is told and the client gets
-    /// its answer; a backend that does not answer holds it up.
+    /// began before the purge store what it read: but the data has to be committed when the head of the answer is
+    /// there, not while its body is sent. If the backend fails, the [`Observer`](crate::Observer) is told and the
+    /// client gets its answer; a backend that does not answer holds it up.
     ///
     /// # Cancel safety
     ///

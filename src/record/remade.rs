@@ -5,8 +5,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::{Error, ErrorKind, MAGIC, Meta, PREFIX, Result, VERSION, wrong};
 use crate::value::Value;
 
-/// The record in a value, with what `change` makes of its metadata; `None` if it is no record, as an integer is none, or
-/// if `change` refuses.
+/// The record in a value, with what `change` makes of its metadata; `None` if it is no record, as an integer is none,
+/// or if `change` refuses.
 pub(crate) fn remade(value: &Value, mut change: impl FnMut(&mut Meta) -> bool) -> Result<Option<Value>> {
     let mut change = |meta: &mut Meta| change(meta);
     match value.remade(&mut |meta| meta.downcast_mut().is_some_and(&mut change)) {
@@ -16,8 +16,8 @@ pub(crate) fn remade(value: &Value, mut change: impl FnMut(&mut Meta) -> bool) -
     }
 }
 
-/// What the bytes of this record begin with, and those of no other that was ever stored under its key: its times and its
-/// nonce are in it.
+/// What the bytes of this record begin with, and those of no other that was ever stored under its key: its times and
+/// its nonce are in it.
 pub(crate) fn token(value: &Value) -> Result<Bytes> {
     let bytes = value.to_bytes()?;
     let (length, _) = head(&bytes)?;

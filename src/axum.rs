@@ -1,7 +1,7 @@
 //! What axum adds: a policy as a part of a response, and the path that a nested router does not see.
 
 use axum::{
-    extract::{NestedPath, OriginalUri},
+    extract::{MatchedPath, NestedPath, OriginalUri},
     response::{IntoResponseParts, ResponseParts},
 };
 use http::{Extensions, Uri};
@@ -26,4 +26,9 @@ pub(crate) fn is_nested(extensions: &Extensions) -> bool {
 #[inline]
 pub(crate) fn original_uri(extensions: &Extensions) -> Option<&Uri> {
     extensions.get::<OriginalUri>().map(|original| &original.0)
+}
+
+/// The pattern of the route, as the router has it; `None` outside of routing.
+pub(crate) fn matched_path(extensions: &Extensions) -> Option<&str> {
+    extensions.get::<MatchedPath>().map(MatchedPath::as_str)
 }

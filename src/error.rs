@@ -127,6 +127,10 @@ impl Error {
         Self(Box::new(Inner { kind, message: message.into(), source: None }))
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.0.message
+    }
+
     /// What kind of error this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -1,6 +1,10 @@
 //! The grammar of header fields: lists, codings, cookies.
 
+mod strings;
+
 use percent_encoding::percent_decode;
+
+pub(crate) use self::strings::strings;
 
 /// The members of a list field, without the white space around them and without empty ones (RFC 9110 §5.6.1).
 ///

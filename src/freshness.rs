@@ -70,6 +70,21 @@ pub(crate) fn decide_marked(now: u64, meta: &Meta, has_failed: impl FnOnce() -> 
     stale(now, &windows, has_failed)
 }
 
+/// Ends the ttl of a record now, if it has not ended; its windows begin. One that is fresh for ever has none.
+pub(crate) fn mark(now: u64, meta: &mut Meta) {
+    if now >= meta.fresh_until {
+        return;
+    }
+    let window = |until: u64| match until {
+        u64::MAX => 0,
+        until => until.saturating_sub(meta.fresh_until),
+    };
+    let (stale, error) = (window(meta.stale_until), window(meta.error_until));
+    meta.fresh_until = now;
+    meta.stale_until = now.saturating_add(stale);
+    meta.error_until = now.saturating_add(error);
+}
+
 /// Whether its namespace was cleared after the fill of a record began.
 #[inline]
 pub(crate) fn is_cleared(namespace: u64, meta: &Meta) -> bool {
@@ -201,6 +216,19 @@ mod tests {
         }
         assert_eq!(decide(5_000, 1, &meta, || true), Decision::Miss(Why::Expired));
         assert!(matches!(decide(1_999, 1, &meta, || panic!("not asked")), Decision::Fresh(_)));
+    }
+
+    #[test]
+    fn a_mark_ends_the_ttl_and_lets_the_windows_begin_and_is_no_second_time() {
+        let marked = |now, mut meta: Meta| {
+            mark(now, &mut meta);
+            [meta.fresh_until, meta.stale_until, meta.error_until]
+        };
+        let kept = Meta { stale_until: 3_000, error_until: 5_000, ..meta(1_000, 2_000, 1) };
+        assert_eq!(marked(1_500, kept.clone()), [1_500, 2_500, 4_500]);
+        assert_eq!(marked(2_000, kept.clone()), [2_000, 3_000, 5_000]);
+        assert_eq!(marked(1_500, Meta { error_until: 2_000, ..kept }), [1_500, 2_500, 1_500]);
+        assert_eq!(marked(1_500, meta(1_000, u64::MAX, 1)), [1_500; 3]);
     }
 
     #[test]

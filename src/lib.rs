@@ -159,7 +159,7 @@ pub mod private;
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
-pub use cache::{Cache, CacheBuilder, FillContext};
+pub use cache::{Cache, CacheBuilder, FillContext, Purge, Reach, Receipt};
 pub use clock::Clock;
 pub use codec::Codec;
 pub use error::{BoxError, Error, ErrorKind, Result};

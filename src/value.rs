@@ -51,6 +51,8 @@ pub(crate) trait Live: Any + Send + Sync {
     fn kind(&self) -> u8;
     fn encode(&self) -> Result<Bytes>;
     fn weight(&self) -> usize;
+    /// The same object with other metadata; `None` if `change`, which is given them, refuses.
+    fn remade(&self, change: &mut dyn FnMut(&mut dyn Any) -> bool) -> Option<Value>;
 }
 
 impl Value {
@@ -113,6 +115,15 @@ impl Value {
             Repr::Live(object) => object.weight(),
             Repr::Bytes(bytes) => bytes.len() + 32,
             Repr::Integer(_) => 0,
+        }
+    }
+
+    /// The same object with other metadata, if it is one.
+    #[expect(clippy::option_option, reason = "whether it is an object, and whether it is to be changed")]
+    pub(crate) fn remade(&self, change: &mut dyn FnMut(&mut dyn Any) -> bool) -> Option<Option<Self>> {
+        match &self.0 {
+            Repr::Live(object) => Some(object.remade(change)),
+            _ => None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::Cache;
+use super::{Cache, tags::Kind};
 use crate::{
     backend::Backend,
     profile::Profile,
@@ -69,7 +69,7 @@ struct Filling {
 struct Noted {
     carried: Vec<Carried>,
     /// Tags whose stamps are still to be read.
-    tags: Vec<Box<str>>,
+    tags: Vec<(Kind, Box<str>)>,
     /// What the origin said of the entry.
     profile: Profile,
     /// Why the entry may not be stored.
@@ -143,8 +143,12 @@ impl FillContext {
     /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
     /// ```
     pub fn tag(&self, tag: impl Into<String>) {
+        self.tag_as(Kind::Named, tag.into());
+    }
+
+    pub(crate) fn tag_as(&self, kind: Kind, name: String) {
         if let Some(filling) = &self.0 {
-            filling.lock().tags.push(tag.into().into());
+            filling.lock().tags.push((kind, name.into()));
         }
     }
 
@@ -183,7 +187,7 @@ impl FillContext {
     }
 
     /// The tags that were named since this was last asked.
-    pub(super) fn take_tags(&self) -> Vec<Box<str>> {
+    pub(super) fn take_tags(&self) -> Vec<(Kind, Box<str>)> {
         self.0.as_ref().map(|filling| mem::take(&mut filling.lock().tags)).unwrap_or_default()
     }
 

@@ -46,7 +46,7 @@ impl Cache {
 
     pub(crate) async fn delete_result(&self, key: &OwnedKey) -> Result<bool> {
         let mut bound = self.core.bound();
-        let gate = self.purge(&key.primary, &mut bound).await?;
+        let gate = self.overtake(&key.primary, &mut bound).await?;
         self.delete_and_open(&key.primary, gate, &mut bound).await
     }
 
@@ -172,7 +172,7 @@ impl Cache {
         self.core.stamps.replace(subtree);
         let (mut bound, mut is_all) = (self.core.bound(), true);
         for key in self.core.flights.keys(subtree) {
-            is_all &= self.purge(&key, &mut bound).await.is_ok();
+            is_all &= self.overtake(&key, &mut bound).await.is_ok();
         }
         let (core, subtree) = (Arc::clone(&self.core), subtree.to_owned());
         self.send(&mut bound, async move { core.backend.clear(&subtree).await }).await?;
@@ -183,20 +183,20 @@ impl Cache {
     }
 
     /// Takes the tickets of all fills of a key, and holds its gate until the purge is through.
-    pub(super) async fn purge(&self, primary: &Arc<str>, bound: &mut Bound) -> Result<Gate> {
+    pub(super) async fn overtake(&self, primary: &Arc<str>, bound: &mut Bound) -> Result<Gate> {
         let gate = self.core.gate(primary, bound).await?;
         gate.void();
         Ok(gate)
     }
 
-    /// As [`purge`](Cache::purge), for many keys; in one order for all callers, so that none waits in a circle.
+    /// As [`overtake`](Cache::overtake), for many keys; in one order for all callers, so that none waits in a circle.
     pub(super) async fn purge_many(&self, keys: &[Key], bound: &mut Bound) -> Result<Vec<Gate>> {
         let mut names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
         names.sort_unstable();
         names.dedup();
         let mut gates = Vec::with_capacity(names.len());
         for name in names {
-            gates.push(self.purge(&Arc::from(name), bound).await?);
+            gates.push(self.overtake(&Arc::from(name), bound).await?);
         }
         Ok(gates)
     }

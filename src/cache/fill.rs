@@ -120,8 +120,8 @@ impl Fill {
         }
     }
 
-    async fn take_up(&self, tags: &[Box<str>]) {
-        let keys: Vec<_> = tags.iter().map(|tag| self.cache.tag_key(Kind::Named, tag)).collect();
+    async fn take_up(&self, tags: &[(Kind, Box<str>)]) {
+        let keys: Vec<_> = tags.iter().map(|(kind, tag)| self.cache.tag_key(*kind, tag)).collect();
         for key in &keys {
             match self.cache.read_tag(key).await {
                 Some(carried) => self.depends_on(&[carried]),

@@ -13,10 +13,13 @@ mod functions;
 mod lanes;
 mod lifetime;
 mod lookup;
+mod mark;
 mod markers;
 #[cfg(all(test, model))]
 mod model;
+mod purge;
 mod purges;
+mod receipt;
 mod refresh;
 mod store;
 mod tags;
@@ -41,7 +44,12 @@ pub(crate) use self::{
     tags::Kind,
     turn::{Question, Turn},
 };
-pub use self::{builder::CacheBuilder, context::FillContext};
+pub use self::{
+    builder::CacheBuilder,
+    context::FillContext,
+    purge::Purge,
+    receipt::{Reach, Receipt},
+};
 
 use self::{functions::Functions, lanes::Lanes, markers::Markers};
 use crate::{
@@ -253,8 +261,8 @@ impl Cache {
         }
     }
 
-    /// Waits, up to 30 seconds, until everything that runs in the background has ended: fills whose clients went
-    /// away, and streamed bodies that are still collected. Says whether it has.
+    /// Waits, up to 30 seconds, until everything that runs in the background has ended: fills, purges and commits whose
+    /// callers went away, and streamed bodies that are still collected. Says whether it has.
     ///
     /// Call it after the server has shut down. The cache stays usable.
     ///

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cache, tags::Kind};
+use super::Cache;
 use crate::{
     error::{ErrorKind, Result},
     record::TagStamps,
@@ -61,15 +61,7 @@ impl Cache {
     ///
     /// As [`purge_tag`](Cache::purge_tag).
     pub async fn purge_tags(&self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
-        let keys = self.named(tags);
-        // All lanes before any record: fills compare in the other order.
-        for key in &keys {
-            self.write_lane(key).await?;
-        }
-        for key in &keys {
-            self.purge_tag_key(key).await?;
-        }
-        Ok(())
+        self.purge().tags(tags).run().await.into_result()
     }
 
     /// Marks every entry with this tag stale: it may be served once more while it is made anew, or if that fails, for
@@ -113,18 +105,7 @@ impl Cache {
     ///
     /// As [`purge_tag`](Cache::purge_tag).
     pub async fn mark_stale_tags(&self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
-        let keys = self.named(tags);
-        for key in &keys {
-            self.write_lane(key).await?;
-        }
-        for key in &keys {
-            self.mark_tag_key(key).await?;
-        }
-        Ok(())
-    }
-
-    fn named(&self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<Arc<str>> {
-        tags.into_iter().map(|tag| self.tag_key(Kind::Named, tag.as_ref())).collect()
+        self.purge().tags(tags).mark_stale().run().await.into_result()
     }
 
     /// Makes every entry unreachable that carries the stamp of a tag, or will.
@@ -137,7 +118,7 @@ impl Cache {
     }
 
     /// Replaces the soft stamp of a tag, by comparing and setting: a purge that comes between is not undone.
-    async fn mark_tag_key(&self, key: &str) -> Result<()> {
+    pub(super) async fn mark_tag_key(&self, key: &str) -> Result<()> {
         let backend = &self.core.backend;
         for _ in 0..ATTEMPTS {
             // A tag that is not there has no entry that could be served.

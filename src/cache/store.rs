@@ -68,7 +68,7 @@ impl Cache {
         let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
         let primary = Arc::from(key.backend.as_str());
         let mut bound = self.core.bound();
-        let gate = self.purge(&primary, &mut bound).await?;
+        let gate = self.overtake(&primary, &mut bound).await?;
         match (value, lifetime) {
             (Some(value), Some(lifetime)) => self.set_and_open(primary, value, lifetime, gate, &mut bound).await,
             _ => self.delete_and_open(&primary, gate, &mut bound).await.map(drop),
@@ -208,7 +208,7 @@ impl Cache {
         }
         let primary = Arc::from(key.backend.as_str());
         let mut bound = self.core.bound();
-        let gate = self.purge(&primary, &mut bound).await?;
+        let gate = self.overtake(&primary, &mut bound).await?;
         let this = self.clone();
         let add = async move {
             let sum = this.core.add_to(&primary, by).await;

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Cache, FillContext};
+use super::{Cache, Fill, FillContext};
 use crate::{
     error::Result,
     key::HashMethod,
@@ -20,8 +20,11 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 /// There are as many of these as there are results that others depend on.
 const LIFETIME_OF_RESULT: Duration = Duration::from_secs(6 * 3600);
 
+/// There are as many of these as clients ask for, also of paths that are never stored.
+const LIFETIME_OF_PATH: Duration = Duration::from_secs(24 * 3600);
+
 /// What a tag stands for; two of a different kind are never the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// All results of a function. There are only so many functions, so these have no end.
     Function,
@@ -30,6 +33,12 @@ pub(crate) enum Kind {
     Result,
     /// A name that the user chose.
     Named,
+    /// A path, with all its queries.
+    Path,
+    /// The pattern of a route.
+    Route,
+    /// A group, of one origin, that responses name themselves.
+    Group,
 }
 
 impl Kind {
@@ -39,6 +48,22 @@ impl Kind {
             Self::Instance => "@t/of",
             Self::Result => "@t/key",
             Self::Named => "@t/tag",
+            Self::Path => "@t/path",
+            Self::Route => "@t/route",
+            Self::Group => "@t/group",
+        }
+    }
+
+    /// What it is to a user.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Instance => "instance",
+            Self::Result => "result",
+            Self::Named => "tag",
+            Self::Path => "path",
+            Self::Route => "route",
+            Self::Group => "group",
         }
     }
 }
@@ -91,6 +116,7 @@ impl Cache {
         match own {
             own if own.starts_with(Kind::Function.prefix()) => None,
             own if own.starts_with(Kind::Result.prefix()) => Some(LIFETIME_OF_RESULT),
+            own if own.starts_with(Kind::Path.prefix()) => Some(LIFETIME_OF_PATH),
             _ => Some(LIFETIME),
         }
     }
@@ -152,5 +178,17 @@ impl Cache {
             all.push(hold);
         }
         all
+    }
+}
+
+impl Fill {
+    /// Reads tags that are known before the origin runs; one that cannot be read leaves nothing to be stored.
+    pub(crate) async fn read_tags(&self, tags: Vec<(Kind, String)>) {
+        for (kind, name) in tags {
+            match self.cache().read_tag(&self.cache().tag_key(kind, &name)).await {
+                Some(carried) => self.depends_on(&[carried]),
+                None => self.context().refuse(),
+            }
+        }
     }
 }

@@ -54,6 +54,10 @@ impl<'a> Target<'a> {
         Self { uri, path, query, is_rewritten: !is_same && is_rewritten(parts, uri) }
     }
 
+    pub(super) fn path(self) -> &'a str {
+        self.path
+    }
+
     /// A key function sees the request as the client wrote it, in a nested router too.
     fn as_written(self, parts: &request::Parts) -> Cow<'_, request::Parts> {
         if *self.uri == parts.uri {
@@ -250,14 +254,21 @@ impl CacheLayer {
     ///
     /// As [`key_for`](CacheLayer::key_for), and what the backend says.
     pub async fn delete_cached(&self, target: &str) -> Result<bool> {
-        let encoded = percent_encoded(target);
-        let mut deleted = self.cache.delete(&self.key_for(&encoded)?).await?;
-        if encoded != target {
-            if let Ok(key) = self.key_for(target) {
-                deleted |= self.cache.delete(&key).await?;
-            }
+        let mut deleted = false;
+        for key in self.keys_for(target)? {
+            deleted |= self.cache.delete(&key).await?;
         }
         Ok(deleted)
+    }
+
+    /// The keys of `GET target` as it is escaped on the wire, and as it is written.
+    pub(super) fn keys_for(&self, target: &str) -> Result<Vec<String>> {
+        let encoded = percent_encoded(target);
+        let mut keys = vec![self.key_for(&encoded)?];
+        if encoded != target {
+            keys.extend(self.key_for(target));
+        }
+        Ok(keys)
     }
 
     /// Deletes what is stored for `GET path` with this query: anything that serialises as pairs.
@@ -322,7 +333,7 @@ const ESCAPED: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-fn percent_encoded(target: &str) -> String {
+pub(super) fn percent_encoded(target: &str) -> String {
     utf8_percent_encode(target, ESCAPED).to_string()
 }
 

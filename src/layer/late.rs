@@ -14,6 +14,7 @@ use super::{
     future::Answer,
     key_by::Target,
     question::Ask,
+    reference::Origin,
     rules::{Rules, Use},
     service::finish,
     status::CacheStatus,
@@ -41,6 +42,10 @@ impl Kept {
 
     pub(super) fn asked(&self) -> Asked<'_> {
         Asked::of(&self.headers, &self.uri)
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin::of(&self.uri, &self.headers)
     }
 
     fn to_parts(&self) -> request::Parts {

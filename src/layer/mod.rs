@@ -30,6 +30,7 @@ mod catalogue;
 mod collect;
 mod date;
 mod future;
+mod groups;
 mod key_by;
 mod key_by_body;
 mod late;
@@ -38,11 +39,15 @@ mod nested;
 mod options;
 mod origin;
 mod pipe;
+mod purging;
 mod question;
+mod reference;
 mod rules;
 mod serve;
 mod service;
+mod sets;
 mod status;
+mod writes;
 
 use std::{fmt, sync::Arc};
 

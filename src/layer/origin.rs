@@ -55,6 +55,7 @@ where
         parts.headers.remove(header::IF_MODIFIED_SINCE);
     }
     fill.prepare(rules.tags_of(&parts)).await;
+    fill.read_tags(rules.sets.of(&parts)).await;
     Inside::fill(&mut parts.extensions, fill.cache());
     // An error drops the fill, and one of those who wait takes over.
     let response = fill.context().clone().scope(Oneshot::new(inner, Request::from_parts(parts, body))).await;
@@ -62,6 +63,9 @@ where
         policy.names().iter().for_each(|tag| fill.context().tag(tag.as_str()));
     }
     let response = response.map(|response| noted(response, fill.context().noted_profile()));
+    if let Ok(response) = &response {
+        rules.note_groups(&fill, || asked.origin(), response.headers());
+    }
     fill.settle_tags().await;
     // A fill around this one depends on what the response was made of.
     fill.hand_on(&FillContext::current());

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     cache::{Found, OwnedKey, Question, State, Turn},
+    reason::NotStored,
     response::StoredResponse,
 };
 
@@ -98,7 +99,8 @@ impl<S> CacheService<S> {
             let (parts, body) = request.into_parts();
             let answer = origin::run(rules, fill, inner, plan, parts, body).await;
             let status = answer.ok().and_then(|response| CacheStatus::of(&response));
-            matches!(status, Some(CacheStatus::Miss { not_stored: None, .. }))
+            // One that a purge or a mark has overtaken did not fail.
+            matches!(status, Some(CacheStatus::Miss { not_stored: None | Some(NotStored::Refused), .. }))
         };
         self.layer.cache.refresh(runtime, key.clone(), id, found, self.layer.rules.profile.backoff(), run);
     }

@@ -20,6 +20,7 @@ use super::{
     question::Ask,
     rules::{Rules, Use},
     status::CacheStatus,
+    writes::Write,
 };
 use crate::{
     cache::{Found, OwnedKey, Turn},
@@ -200,14 +201,24 @@ impl<S> CacheService<S> {
         reason: BypassReason,
     ) -> ResponseFuture<S, ReqBody, ResBody>
     where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-        ResBody: Body,
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        ReqBody: Body + Send + 'static,
+        ResBody: Body<Data = Bytes> + Send + 'static,
+        ResBody::Error: Send,
     {
         self.layer.cache.core.reporter.tell(&Event::Bypass { reason });
         self.layer.rules.hint(reason);
         Inside::pass(request.extensions_mut(), &self.layer.cache, reason);
         let afterwards = Afterwards::Tell { reason, rules: Arc::clone(&self.layer.rules) };
-        ResponseFuture::pass(self.inner(), request, afterwards)
+        if !self.layer.rules.is_write(request.method()) {
+            return ResponseFuture::pass(self.inner(), request, afterwards);
+        }
+        let (parts, body) = request.into_parts();
+        let write = Write::of(&self.layer, &parts);
+        let answer = write.send(self.inner(), Request::from_parts(parts, body), afterwards);
+        ResponseFuture::fill(self.layer.cache.handover(answer))
     }
 
     /// Inside a fill of the same cache, this layer only says what it would have done.

@@ -102,6 +102,12 @@ struct Encode<T> {
     encode: fn(&dyn DynCodec, &T) -> Result<Vec<u8>>,
 }
 
+impl<T> Encode<T> {
+    fn again(&self) -> Self {
+        Self { way: Way(Arc::clone(&self.way.0)), encode: self.encode }
+    }
+}
+
 impl<T> Memo<T> {
     /// The value, if it is the object itself.
     #[inline]
@@ -155,6 +161,16 @@ impl<T: Send + Sync + 'static> Payload for Memo<T> {
 
     fn weight(&self) -> usize {
         size_of::<T>() + 16 + self.heap.as_ref().copied().unwrap_or(0)
+    }
+
+    fn again(&self) -> Self {
+        let kept = match &self.kept {
+            Kept::Value { value, encode } => {
+                Kept::Value { value: Arc::clone(value), encode: encode.as_ref().map(Encode::again) }
+            }
+            Kept::Bytes { of, bytes, value } => Kept::Bytes { of: *of, bytes: bytes.clone(), value: *value },
+        };
+        Self { heap: Ok(self.heap.as_ref().copied().unwrap_or(0)), kept }
     }
 
     fn has_variants() -> bool {

@@ -10,13 +10,17 @@
 //! backend and may be anything: whatever is not exactly a record is an error, which counts as a miss.
 
 mod carried;
+mod remade;
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::carried::{Carried, Hold, Home, MAX_CARRIED, TagStamps};
+pub(crate) use self::{
+    carried::{Carried, Hold, Home, MAX_CARRIED, TagStamps},
+    remade::{remade, token},
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     value::{Live, Value},
@@ -78,6 +82,8 @@ pub(crate) trait Payload: fmt::Debug + Send + Sync + Sized + 'static {
     fn decode(head: Self::Head, body: Bytes) -> Result<Self>;
     /// About how many bytes of memory the payload takes beside itself.
     fn weight(&self) -> usize;
+    /// The same payload for another record.
+    fn again(&self) -> Self;
     /// Whether others of its kind can hang on the same key.
     fn has_variants() -> bool;
 
@@ -241,10 +247,15 @@ impl<P: Payload> Live for Record<P> {
         let meta = self.meta.digested.as_deref().map_or(0, str::len) + self.meta.carried.len() * CARRIED;
         size_of::<Self>() + 16 + meta + self.payload.weight()
     }
+
+    fn remade(&self, change: &mut dyn FnMut(&mut dyn Any) -> bool) -> Option<Value> {
+        let mut meta = self.meta.clone();
+        change(&mut meta).then(|| Value::live(Arc::new(Self { meta, payload: self.payload.again() })))
+    }
 }
 
 /// A value of the user's: an integer, or what the codec wrote.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Encoded {
     Integer(i64),
     Bytes(Bytes),
@@ -270,6 +281,10 @@ impl Payload for Encoded {
             Self::Bytes(bytes) => bytes.len() + 32,
             Self::Integer(_) => 0,
         }
+    }
+
+    fn again(&self) -> Self {
+        self.clone()
     }
 
     fn has_variants() -> bool {

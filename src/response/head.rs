@@ -9,7 +9,7 @@ use super::shape::{Line, SHARED, Shape, copied};
 const OWN: usize = size_of::<(u16, HeaderValue)>();
 
 /// The fields of a stored response.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Head {
     shape: Arc<Shape>,
     /// Which values are not those of the shape, by the position of their line.

@@ -41,7 +41,7 @@ const TOO_MANY: usize = 2_000;
 ///     .is_stale(|_request, stored| stored.headers().get("x-build").is_none_or(|build| build != "42"));
 /// # let _ = layer;
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StoredResponse {
     status: StatusCode,
     head: Head,
@@ -197,6 +197,10 @@ impl Payload for StoredResponse {
         }
         let lines: Vec<Line<'_>> = headers.iter().collect();
         Ok(Self::with(status, &lines, &body, selecting.into_iter().collect(), &Arc::default()))
+    }
+
+    fn again(&self) -> Self {
+        self.clone()
     }
 
     fn has_variants() -> bool {

@@ -14,6 +14,7 @@ use http::{HeaderName, Method, header};
 
 use super::{
     catalogue::{Cookies, KeyPrefix, Minded, Prefix, Query},
+    sets::Sets,
     status,
 };
 use crate::{
@@ -62,6 +63,9 @@ pub(super) struct Rules {
     pub(super) methods: Vec<Method>,
     pub(super) tags: Vec<String>,
     pub(super) tags_by: Option<TagsFn>,
+    pub(super) sets: Sets,
+    pub(super) purge_on_write: bool,
+    pub(super) cache_groups: bool,
     /// The most bytes of a request body that are read for a key; `None`: none are.
     pub(super) key_by_body: Option<usize>,
     pub(super) unless: Option<RequestTest>,
@@ -105,6 +109,9 @@ impl Default for Rules {
             methods: Vec::new(),
             tags: Vec::new(),
             tags_by: None,
+            sets: Sets::default(),
+            purge_on_write: false,
+            cache_groups: false,
             key_by_body: None,
             unless: None,
             forced_update: None,
@@ -162,6 +169,7 @@ impl Rules {
     pub(super) fn tag_outer(&self, parts: &http::request::Parts) {
         let outer = FillContext::current();
         self.tags_of(parts).into_iter().for_each(|tag| outer.tag(tag));
+        self.sets.of(parts).into_iter().for_each(|(kind, name)| outer.tag_as(kind, name));
     }
 
     /// Whether a function makes the key, or a part of it.

@@ -34,6 +34,7 @@ mod key_by;
 mod key_by_body;
 mod late;
 mod look;
+mod narrow;
 mod nested;
 mod options;
 mod origin;
@@ -43,6 +44,7 @@ mod rules;
 mod serve;
 mod service;
 mod status;
+mod validation;
 
 use std::{fmt, sync::Arc};
 

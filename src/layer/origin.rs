@@ -117,6 +117,9 @@ where
             // A framing of its own, as a handler that proxies may copy it, contradicts the length that is now known.
             parts.headers.remove(header::TRANSFER_ENCODING);
             let not_stored = keeping.lifetime.err();
+            if not_stored.is_none() {
+                keeping.rules.mark(parts.status, &mut parts.headers, &bytes);
+            }
             let stored = keeping.keep_now(parts.status, &parts.headers, &bytes).await;
             respond.with(parts, CacheBody::whole(bytes), not_stored.or(stored.err()))
         }
@@ -189,7 +192,7 @@ impl Keeping {
         let (client, frames) = pipe::pipe();
         client.write(&so_far);
         let not_stored = self.lifetime.err();
-        let (status, headers) = (parts.status, parts.headers.clone());
+        let (status, mut headers) = (parts.status, parts.headers.clone());
         let core = Arc::clone(&self.fill.cache().core);
         let (patience, background) = (core.fill_timeout, core.background.clone());
         let outer = FillContext::current();
@@ -200,6 +203,7 @@ impl Keeping {
             self.fill.hand_on(&outer);
             let rest = match collected {
                 Collected::Whole(bytes) => {
+                    self.rules.mark(status, &mut headers, &bytes);
                     without_waiting(&core, self.keep(status, &headers, &bytes)).await;
                     Rest::End
                 }

@@ -1,8 +1,10 @@
 //! What is kept of a response, and how it becomes one again.
 
 mod head;
+mod range;
 mod select;
 mod shape;
+mod validators;
 
 use std::sync::Arc;
 
@@ -11,7 +13,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 pub(crate) use self::{
     head::Filled,
+    range::{ByteRange, Cut},
     select::{Asked, HostField, Selecting, Selector, varied},
+    validators::{is_named, is_same, is_unmodified_since, make_tag, tag},
 };
 use self::{head::Head, select::Selected, shape::Line};
 use crate::{

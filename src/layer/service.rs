@@ -89,13 +89,16 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let look = self.layer.look(&parts, has_body(&body));
-        if look.narrows() {
-            let narrowing = Narrowing::of(&self.layer.rules, &parts);
-            let answer = self.answer(look, parts, body);
-            return ResponseFuture::boxed(Box::pin(async move { Ok(narrowing.apply(answer.await?)) }));
+        match self.layer.look(&parts, has_body(&body)) {
+            // Here and not below, since it costs a hundred instructions to hand all of it on.
+            Look::Hit(found, plan) if !plan.narrows => ResponseFuture::stored(self.hit(found, plan, parts.extensions)),
+            look if look.narrows() => {
+                let narrowing = Narrowing::of(&self.layer.rules, &parts);
+                let answer = self.answer(look, parts, body);
+                ResponseFuture::boxed(Box::pin(async move { Ok(narrowing.apply(answer.await?)) }))
+            }
+            look => self.answer(look, parts, body),
         }
-        self.answer(look, parts, body)
     }
 }
 
@@ -104,7 +107,6 @@ fn has_body(body: &impl Body) -> bool {
 }
 
 impl<S> CacheService<S> {
-    #[inline]
     fn answer<ReqBody, ResBody>(
         &self,
         look: Look,

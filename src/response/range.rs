@@ -34,8 +34,8 @@ impl ByteRange {
             (b"", last) => Some(Self::Last(number(last)?)),
             (first, b"") => Some(Self::From(number(first)?, None)),
             (first, last) => {
-                let (first, last) = (number(first)?, number(last)?);
-                (first <= last).then_some(Self::From(first, Some(last)))
+                let range = Self::From(number(first)?, Some(number(last)?));
+                (magnitude(first) <= magnitude(last)).then_some(range)
             }
         }
     }
@@ -53,6 +53,12 @@ impl ByteRange {
             Self::From(first, Some(last)) => Cut::Part(clipped(first)..clipped(last.saturating_add(1))),
         }
     }
+}
+
+/// In the order of numbers, however large.
+fn magnitude(digits: &[u8]) -> (usize, &[u8]) {
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    (digits.len() - zeros, &digits[zeros..])
 }
 
 /// A number, the largest one if it is larger.

@@ -85,14 +85,15 @@ impl Lifetime {
         Self { fresh: self.fresh.map(|fresh| profile.shortened(fresh, stamps::draw)), ..self }
     }
 
-    /// How long it is of use from now on; `None` is for ever.
+    /// How long it is kept from now on, be it for its validators only; `None` is for ever.
     fn kept(&self) -> Option<Duration> {
-        self.fresh.map(|fresh| fresh.saturating_add(self.windows.revalidate.max(self.windows.error)))
+        let Windows { revalidate, error, keep } = self.windows;
+        self.fresh.map(|fresh| fresh.saturating_add(revalidate.max(error).max(keep)))
     }
 
-    /// When it is of no more use, in UNIX milliseconds.
+    /// When it may no longer be served, in UNIX milliseconds.
     pub(crate) fn end(&self) -> u64 {
-        deadline(self.now, self.kept())
+        self.after(self.windows.revalidate.max(self.windows.error))
     }
 
     fn after(&self, window: Duration) -> u64 {
@@ -196,7 +197,7 @@ impl Fill {
             Place::Primary => (None, stamps::fresh()),
             Place::Variant { key } => (Some(key), stamps::fresh()),
             Place::Refresh { nonce, old } => {
-                self.make_room(slot, old, lifetime.now).await;
+                self.make_room(slot, old, &lifetime).await;
                 (None, nonce)
             }
             Place::Nowhere(reason) => {
@@ -233,9 +234,9 @@ impl Fill {
     }
 
     /// Moves what is in the slot to a key of its own, for as long as it is of use.
-    async fn make_room<P: Payload>(&self, slot: Option<Arc<Record<P>>>, key: Option<String>, now: u64) {
+    async fn make_room<P: Payload>(&self, slot: Option<Arc<Record<P>>>, key: Option<String>, new: &Lifetime) {
         let (Some(slot), Some(key)) = (slot, key) else { return };
-        let Some(left) = freshness::left(now, &slot.meta) else { return };
+        let Some(left) = freshness::left(new.now, &slot.meta, new.windows.keep) else { return };
         if let Err(error) = self.cache.core.backend.set(&key, slot.into_value(), left).await {
             self.cache.core.reporter.failed("set", &error);
         }

@@ -8,6 +8,7 @@ mod context;
 mod entry;
 mod fill;
 mod functions;
+mod kept;
 mod lanes;
 mod lookup;
 mod markers;

@@ -40,6 +40,7 @@ mod options;
 mod origin;
 mod pipe;
 mod question;
+mod revalidate;
 mod rules;
 mod serve;
 mod service;
@@ -57,6 +58,7 @@ pub use self::{
     catalogue::{Cookies, HitHeader, KeyPrefix, Query},
     future::ResponseFuture,
     key_by_body::{BodyKeyedLayer, BodyKeyedService, BufferedBody},
+    revalidate::ConditionalRefresh,
     service::CacheService,
     status::CacheStatus,
 };

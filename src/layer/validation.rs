@@ -1,6 +1,10 @@
-//! The settings of a layer that are about clients and origins that have a copy already.
+//! The settings of a layer that are about validators: clients that have a copy already, and copies of our own that may
+//! still be right.
+
+use std::time::Duration;
 
 use super::CacheLayer;
+use crate::profile::Profile;
 
 impl CacheLayer {
     /// Whether a client that has the stored response already is told so: `304 Not Modified` without a body, to
@@ -88,5 +92,50 @@ impl CacheLayer {
     /// ```
     pub fn ranges(self, ranges: bool) -> Self {
         self.with(|rules| rules.ranges = ranges)
+    }
+
+    /// Whether the handler is told what the cache has when it is asked to make a stale entry anew, and may answer that
+    /// this is still right: `304 Not Modified` renews the entry without a body (RFC 9111 §4.3). Off by default.
+    ///
+    /// What it is told is [`ConditionalRefresh`](crate::ConditionalRefresh), in the extensions of the request, and the
+    /// fields `If-None-Match` and `If-Modified-Since`, for an inner service that is a proxy or serves files. That is so
+    /// for a stored response of status 200 that came with an `ETag` or a `Last-Modified`; entries are there after their
+    /// ttl if a window of their [`Profile`] says so, [`keep`](CacheLayer::keep) for one.
+    ///
+    /// A purge wins here too: one that came before the handler runs leaves nothing to tell of, and one that comes while
+    /// it runs leaves the entry as it is, purged. The client whose request it was gets the whole response in any case.
+    ///
+    /// ```
+    /// # #[cfg(all(feature = "axum", feature = "memory"))]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use axum::{Extension, Router, body::{Body, to_bytes}, http::{Request, StatusCode, header}};
+    /// use axum::{response::IntoResponse, routing::get};
+    /// use axum_caching::{Cache, CacheLayer, ConditionalRefresh, MemoryBackend};
+    /// use tower::ServiceExt;
+    ///
+    /// let report = async |kept: Option<Extension<ConditionalRefresh>>| match kept {
+    ///     Some(_) => StatusCode::NOT_MODIFIED.into_response(),
+    ///     None => ([(header::ETAG, "\"v7\"")], "made once").into_response(),
+    /// };
+    /// let cache = Cache::new(MemoryBackend::default());
+    /// let layer = CacheLayer::new(&cache).conditional_refresh(true).keep(Duration::from_secs(3600));
+    /// let app: Router = Router::new().route("/", get(report)).layer(layer.ttl(Duration::from_nanos(1)));
+    ///
+    /// for _ in 0..2 {
+    ///     let request = Request::get("/").body(Body::empty()).unwrap();
+    ///     let response = app.clone().oneshot(request).await.unwrap();
+    ///     assert_eq!(to_bytes(response.into_body(), 100).await.unwrap(), "made once");
+    /// }
+    /// # });
+    /// ```
+    pub fn conditional_refresh(self, tells: bool) -> Self {
+        self.with(|rules| rules.conditional_refresh = tells)
+    }
+
+    /// For how long after its ttl a response is kept for [`conditional_refresh`](CacheLayer::conditional_refresh), though
+    /// it may not be served. Not at all by default. See [`Profile::keep`].
+    pub fn keep(self, window: Duration) -> Self {
+        self.profile(Profile::default().keep(window))
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod held;
 pub mod later;
+pub mod revalidate;
 pub mod stale;
 pub mod wire;
 

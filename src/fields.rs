@@ -1,4 +1,6 @@
-//! The grammar of header fields: lists, codings, cookies.
+//! The grammar of header fields: lists, dates, codings, cookies.
+
+use std::time::UNIX_EPOCH;
 
 mod strings;
 
@@ -48,6 +50,12 @@ fn quoted_length(text: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// A date in UNIX seconds (RFC 9110 §5.6.7); `None` for what is none.
+pub(crate) fn date(field: &[u8]) -> Option<u64> {
+    let date = httpdate::parse_http_date(std::str::from_utf8(field).ok()?.trim()).ok()?;
+    Some(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 /// The codings that an `Accept-Encoding` accepts, in lower case, sorted, without weights.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{profile::Early, record::Meta};
+use crate::{profile::Early, record::Meta, ttl::deadline};
 
 /// A record from further in the future than this, in milliseconds, is not trusted: a clock was wrong.
 const SKEW: u64 = 60_000;
@@ -122,10 +122,11 @@ pub(crate) fn end(meta: &Meta) -> u64 {
     meta.fresh_until.max(meta.stale_until).max(meta.error_until)
 }
 
-/// How long a record is of use from now on: `None` is not at all, `Some(None)` for ever.
+/// How long a record is of use from now on: `None` is not at all, `Some(None)` for ever. `keep` is for how long after
+/// it was fresh it can be asked for.
 #[expect(clippy::option_option, reason = "whether there is an end, and whether it is over, are two questions")]
-pub(crate) fn left(now: u64, meta: &Meta) -> Option<Option<Duration>> {
-    match end(meta) {
+pub(crate) fn left(now: u64, meta: &Meta, keep: Duration) -> Option<Option<Duration>> {
+    match end(meta).max(deadline(meta.fresh_until, Some(keep))) {
         u64::MAX => Some(None),
         end => end.checked_sub(now).filter(|left| *left > 0).map(|left| Some(Duration::from_millis(left))),
     }

@@ -167,7 +167,7 @@ pub use error::{BoxError, Error, ErrorKind, Result};
 pub use layer::{Around, AroundFuture, IntoMakeService};
 pub use layer::{
     BodyError, BodyKeyedLayer, BodyKeyedService, BufferedBody, CacheBody, CacheLayer, CacheService, CacheStatus,
-    Cookies, HitHeader, KeyPrefix, Query, ResponseFuture,
+    ConditionalRefresh, Cookies, HitHeader, KeyPrefix, Query, ResponseFuture,
 };
 #[cfg(feature = "macros")]
 pub use macros::{cached, memoize};

@@ -34,6 +34,7 @@ pub struct Profile {
     pub(crate) ttl: Ttl,
     pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) stale_if_error: Option<Duration>,
+    pub(crate) keep: Option<Duration>,
     pub(crate) failure_backoff: Option<Duration>,
     pub(crate) soft_timeout: Option<Duration>,
     pub(crate) hard_timeout: Option<Duration>,
@@ -57,6 +58,7 @@ impl Profile {
             ttl: Ttl::Default,
             stale_while_revalidate: None,
             stale_if_error: None,
+            keep: None,
             failure_backoff: None,
             soft_timeout: None,
             hard_timeout: None,
@@ -82,6 +84,13 @@ impl Profile {
     #[doc(alias = "fail_safe")]
     pub const fn stale_if_error(self, window: Duration) -> Self {
         Self { stale_if_error: Some(window), ..self }
+    }
+
+    /// For how long after the ttl a response is kept that may not be served, so that the handler can say that it is
+    /// still right ([`CacheLayer::conditional_refresh`](crate::CacheLayer::conditional_refresh)). Not at all by default;
+    /// one that may be served stale is kept for as long as that in any case.
+    pub const fn keep(self, window: Duration) -> Self {
+        Self { keep: Some(window), ..self }
     }
 
     /// How long an origin that has failed is not asked again for a key that has a stale entry to serve. 10 seconds by
@@ -134,6 +143,7 @@ impl Profile {
             ttl: self.ttl.or(wider.ttl),
             stale_while_revalidate: self.stale_while_revalidate.or(wider.stale_while_revalidate),
             stale_if_error: self.stale_if_error.or(wider.stale_if_error),
+            keep: self.keep.or(wider.keep),
             failure_backoff: self.failure_backoff.or(wider.failure_backoff),
             soft_timeout: self.soft_timeout.or(wider.soft_timeout),
             hard_timeout: self.hard_timeout.or(wider.hard_timeout),
@@ -147,6 +157,7 @@ impl Profile {
         Windows {
             revalidate: self.stale_while_revalidate.unwrap_or_default(),
             error: self.stale_if_error.unwrap_or_default(),
+            keep: self.keep.unwrap_or_default(),
         }
     }
 
@@ -192,6 +203,8 @@ pub(crate) struct Windows {
     pub(crate) revalidate: Duration,
     /// If the origin fails.
     pub(crate) error: Duration,
+    /// For its validators.
+    pub(crate) keep: Duration,
 }
 
 /// When an entry that is fresh is made anew all the same.
@@ -221,7 +234,7 @@ mod tests {
         let wide = Profile::ttl(MINUTE).stale_if_error(2 * MINUTE).stale_while_revalidate(3 * MINUTE).jitter(0.5);
         let both = narrow.or(wide);
         assert_eq!(both.ttl, Ttl::For(MINUTE));
-        assert_eq!(both.windows(), Windows { revalidate: 3 * MINUTE, error: MINUTE });
+        assert_eq!(both.windows(), Windows { revalidate: 3 * MINUTE, error: MINUTE, keep: Duration::ZERO });
         assert_eq!(both.jitter, Some(0.5));
     }
 

@@ -191,7 +191,7 @@ impl Fill {
         let is_compared = self.token.is_some() && key.is_none();
         let shared = || if is_compared { Outcome::Alone } else { Outcome::Shared(Arc::clone(&record).into_value()) };
         if let (Some(slot), Some(old)) = (slot, old) {
-            self.wait_alone(self.make_room(slot, old, lifetime.now), &mut bound, shared).await;
+            self.wait_alone(self.make_room(slot, old, &lifetime), &mut bound, shared).await;
         }
         let set = self.set(key.as_deref(), value, lifetime.kept());
         let stored = match self.wait_alone(set, &mut bound, shared).await {
@@ -256,8 +256,8 @@ impl Fill {
     }
 
     /// Moves what is in the slot to a key of its own, for as long as it is of use.
-    async fn make_room<P: Payload>(&self, slot: Arc<Record<P>>, key: String, now: u64) {
-        let Some(left) = freshness::left(now, &slot.meta) else { return };
+    async fn make_room<P: Payload>(&self, slot: Arc<Record<P>>, key: String, new: &Lifetime) {
+        let Some(left) = freshness::left(new.now, &slot.meta, new.windows.keep) else { return };
         if let Err(error) = self.cache.core.backend.set(&key, slot.into_value(), left).await {
             self.cache.core.reporter.failed("set", &error);
         }

@@ -29,14 +29,15 @@ impl Lifetime {
         Self { fresh: self.fresh.map(|fresh| profile.shortened(fresh, stamps::draw)), ..self }
     }
 
-    /// How long it is of use from now on; `None` is for ever.
+    /// How long it is kept from now on, be it for its validators only; `None` is for ever.
     pub(super) fn kept(&self) -> Option<Duration> {
-        self.fresh.map(|fresh| fresh.saturating_add(self.windows.revalidate.max(self.windows.error)))
+        let Windows { revalidate, error, keep } = self.windows;
+        self.fresh.map(|fresh| fresh.saturating_add(revalidate.max(error).max(keep)))
     }
 
-    /// When it is of no more use, in UNIX milliseconds.
+    /// When it may no longer be served, in UNIX milliseconds.
     pub(crate) fn end(&self) -> u64 {
-        deadline(self.now, self.kept())
+        self.after(self.windows.revalidate.max(self.windows.error))
     }
 
     pub(super) fn after(&self, window: Duration) -> u64 {

@@ -267,7 +267,11 @@ impl Cache {
 
     /// The record of a value, if it belongs to this key.
     #[inline]
-    fn read<P: Payload>(&self, key: &impl KeyText, value: Result<Option<Value>>) -> Result<Arc<Record<P>>, MissReason> {
+    pub(super) fn read<P: Payload>(
+        &self,
+        key: &impl KeyText,
+        value: Result<Option<Value>>,
+    ) -> Result<Arc<Record<P>>, MissReason> {
         let value = match value {
             Ok(Some(value)) if is_lease(&value) => return Err(MissReason::Absent),
             Ok(Some(value)) => value,

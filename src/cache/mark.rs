@@ -90,7 +90,7 @@ impl Cache {
             freshness::mark(now, meta);
             // What hangs on it is not reached again, and who compares with what it was finds another.
             meta.nonce = stamps::fresh();
-            left = freshness::left(now, meta);
+            left = freshness::left(now, meta, Duration::ZERO);
             left.is_some()
         });
         // What cannot be read is nothing that could be served.

@@ -10,6 +10,7 @@ mod context;
 mod entry;
 mod fill;
 mod functions;
+mod kept;
 mod lanes;
 mod lifetime;
 mod lookup;

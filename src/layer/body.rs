@@ -11,6 +11,8 @@ use pin_project_lite::pin_project;
 
 use super::pipe::{Piece, Reader};
 
+static EMPTY: Bytes = Bytes::new();
+
 pin_project! {
     /// The body of a response that went through a [`CacheLayer`](crate::CacheLayer).
     ///
@@ -43,6 +45,7 @@ pin_project! {
         B: Body,
     {
         Whole { bytes: Option<Bytes> },
+        Absent,
         Inner { #[pin] body: B },
         Begun { body: Box<Begun<B>> },
         Collected { frames: Reader<B>, rest: Option<Box<Begun<B>>>, ended: bool },
@@ -96,6 +99,19 @@ impl<E: fmt::Display + fmt::Debug> error::Error for BodyError<E> {}
 impl<B: Body> CacheBody<B> {
     pub(super) fn whole(bytes: Bytes) -> Self {
         Self { kind: Kind::Whole { bytes: (!bytes.is_empty()).then_some(bytes) } }
+    }
+
+    /// Of a response that has none, and is not one of length 0 either: nothing is to be said of its length.
+    pub(super) fn absent() -> Self {
+        Self { kind: Kind::Absent }
+    }
+
+    /// The bytes, if all of them are there.
+    pub(super) fn as_whole(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Whole { bytes } => Some(bytes.as_ref().unwrap_or(&EMPTY)),
+            _ => None,
+        }
     }
 
     pub(super) fn inner(body: B) -> Self {
@@ -176,7 +192,7 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
             KindProjection::Inner { body } => ready!(body.poll_frame(context)),
             KindProjection::Begun { body } => ready!(body.poll_frame(context)),
             KindProjection::Collected { rest: Some(rest), .. } => ready!(rest.poll_frame(context)),
-            KindProjection::Collected { ended: true, .. } => None,
+            KindProjection::Absent | KindProjection::Collected { ended: true, .. } => None,
             KindProjection::Collected { frames, rest, ended } => match ready!(frames.poll_read(context)) {
                 Piece::Bytes(bytes) => Some(Ok(Frame::data(bytes))),
                 Piece::Rest(after) => ready!(rest.insert(Box::new(Begun::new(None, after))).poll_frame(context)),
@@ -192,6 +208,7 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Whole { bytes } => bytes.is_none(),
+            Kind::Absent => true,
             Kind::Inner { body } => body.is_end_stream(),
             Kind::Begun { body } => body.is_end_stream(),
             Kind::Collected { rest, ended, .. } => *ended || rest.as_ref().is_some_and(|rest| rest.is_end_stream()),
@@ -203,7 +220,7 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
             Kind::Whole { bytes } => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Inner { body } => body.size_hint(),
             Kind::Begun { body } => body.size_hint(),
-            Kind::Collected { .. } => SizeHint::default(),
+            Kind::Absent | Kind::Collected { .. } => SizeHint::default(),
         }
     }
 }
@@ -212,6 +229,7 @@ impl<B: Body> fmt::Debug for CacheBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             Kind::Whole { .. } => "CacheBody(whole)",
+            Kind::Absent => "CacheBody(absent)",
             Kind::Inner { .. } => "CacheBody(inner)",
             Kind::Begun { .. } => "CacheBody(begun)",
             Kind::Collected { .. } => "CacheBody(collected)",

@@ -32,6 +32,17 @@ pub(super) enum Look {
     Wait(OwnedKey, Use),
 }
 
+impl Look {
+    /// Whether the answer may be less than the whole.
+    #[inline]
+    pub(super) fn narrows(&self) -> bool {
+        match self {
+            Self::Hit(_, plan) | Self::Serve(.., plan) | Self::Turn(.., plan) | Self::Wait(_, plan) => plan.narrows,
+            Self::Nested { .. } | Self::Bypass(_) => false,
+        }
+    }
+}
+
 impl CacheLayer {
     /// All that a hit needs of its request, in one function that does not depend on the service.
     pub(super) fn look(&self, parts: &request::Parts, has_body: bool) -> Look {

@@ -35,6 +35,7 @@ mod key_by;
 mod key_by_body;
 mod late;
 mod look;
+mod narrow;
 mod nested;
 mod options;
 mod origin;
@@ -42,11 +43,13 @@ mod pipe;
 mod purging;
 mod question;
 mod reference;
+mod revalidate;
 mod rules;
 mod serve;
 mod service;
 mod sets;
 mod status;
+mod validation;
 mod writes;
 
 use std::{fmt, sync::Arc};
@@ -60,6 +63,7 @@ pub use self::{
     catalogue::{Cookies, HitHeader, KeyPrefix, Query},
     future::ResponseFuture,
     key_by_body::{BodyKeyedLayer, BodyKeyedService, BufferedBody},
+    revalidate::ConditionalRefresh,
     service::CacheService,
     status::CacheStatus,
 };

@@ -21,6 +21,7 @@ use super::{
     nested::Inside,
     pipe,
     question::place,
+    revalidate::{ConditionalRefresh, Source, Stale},
     rules::{Rules, Use, Verdict, is_negative},
     service::finish,
     status::CacheStatus,
@@ -49,13 +50,14 @@ where
     ResBody::Error: Send,
 {
     let asked = Kept::of(&parts, plan);
-    if !parts.headers.is_empty() {
-        // The whole answer is wanted, whatever this client has already.
-        parts.headers.remove(header::IF_NONE_MATCH);
-        parts.headers.remove(header::IF_MODIFIED_SINCE);
-    }
     fill.prepare(rules.tags_of(&parts)).await;
     fill.read_tags(rules.sets.of(&parts)).await;
+    // Boxed: a run that does not ask has no room for it.
+    let stale = if rules.conditional_refresh { Box::pin(Stale::find(&rules, &fill, &parts)).await } else { None };
+    ask_for_the_whole(&mut parts);
+    if let Some(stale) = &stale {
+        stale.ask(&mut parts);
+    }
     Inside::fill(&mut parts.extensions, fill.cache());
     // An error drops the fill, and one of those who wait takes over.
     let response = fill.context().clone().scope(Oneshot::new(inner, Request::from_parts(parts, body))).await;
@@ -66,6 +68,7 @@ where
     if let Ok(response) = &response {
         rules.note_groups(&fill, || asked.origin(), response.headers());
     }
+    let response = response.map(|response| Source::of(&fill, stale, response));
     fill.settle_tags().await;
     // A fill around this one depends on what the response was made of.
     fill.hand_on(&FillContext::current());
@@ -76,7 +79,7 @@ where
         let stale = if is_watched { asked.rescue(fill.cache(), &rules, &fill.key).await } else { None };
         if !is_watched || stale.is_some() {
             fill.fall_back(rules.profile.backoff());
-            return stale.map_or_else(|| Ok(response?.map(CacheBody::inner)), |stale| Ok(stale.respond()));
+            return stale.map_or_else(|| Ok(response?.map(Source::into_body)), |stale| Ok(stale.respond()));
         }
     }
     Ok(answer(&rules, fill, asked, response?).await)
@@ -101,37 +104,64 @@ struct Keeping {
     received: u64,
     /// `Err`: only for those who wait already.
     lifetime: Result<Lifetime, NotStored>,
+    /// Whether the body is that of the entry that is replaced.
+    is_renewed: bool,
 }
 
-async fn answer<B>(rules: &Arc<Rules>, fill: Fill, asked: Kept, response: Response<B>) -> Response<CacheBody<B>>
+/// Asks for the whole answer, whatever this client, or a cache further out, has already.
+fn ask_for_the_whole(parts: &mut request::Parts) {
+    let lines = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE].map(|name| parts.headers.remove(name));
+    if lines.iter().any(Option::is_some) {
+        parts.extensions.remove::<ConditionalRefresh>();
+    }
+}
+
+async fn answer<B>(rules: &Arc<Rules>, fill: Fill, asked: Kept, response: Response<Source<B>>) -> Response<CacheBody<B>>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Send,
 {
-    let (mut parts, body) = response.into_parts();
+    let (mut parts, source) = response.into_parts();
     let respond = Respond { rules: Arc::clone(rules), reason: fill.reason };
     let core = &fill.cache().core;
     let now = core.clock.now();
-    let (selecting, lifetime, announced) = match rules.of_response(&parts, asked.asked(), core.profile.ttl, now) {
+    let verdict = match source {
+        Source::Doubtful(_) => Verdict::Pass(NotStored::Partial),
+        _ => rules.of_response(&parts, asked.asked(), core.profile.ttl, now),
+    };
+    let (selecting, lifetime, announced) = match verdict {
         Verdict::Pass(reason) => {
             let core = Arc::clone(core);
+            if matches!(source, Source::Doubtful(_)) {
+                fill.forget().await;
+            }
             without_waiting(&core, fill.pass(reason)).await;
-            return respond.with(parts, CacheBody::inner(body), Some(reason));
+            return respond.with(parts, source.into_body(), Some(reason));
         }
         Verdict::Collect { keep, selecting, announced } => {
             let lifetime = |Terms { fresh, age, windows }| Lifetime { now, age, fresh, windows };
             (selecting, keep.map(|terms| lifetime(terms).shortened(&rules.profile)), announced)
         }
     };
-    let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, received: now, lifetime };
-    let collecting = Collecting::new(body, Limits { size: rules.max_body_size, announced });
-    match keeping.fill.context().clone().scope(collecting.gather()).await {
+    let is_renewed = matches!(source, Source::Kept(_));
+    let keeping = Keeping { rules: Arc::clone(rules), fill, asked, selecting, received: now, lifetime, is_renewed };
+    let gathered = match source {
+        Source::Origin(body) => {
+            let collecting = Collecting::new(body, Limits { size: rules.max_body_size, announced });
+            keeping.fill.context().clone().scope(collecting.gather()).await
+        }
+        Source::Kept(bytes) | Source::Doubtful(bytes) => Gathered::Complete(bytes),
+    };
+    match gathered {
         Gathered::Complete(bytes) => {
             keeping.fill.settle_tags().await;
             keeping.fill.hand_on(&FillContext::current());
             // A framing of its own, as a handler that proxies may copy it, contradicts the length that is now known.
             parts.headers.remove(header::TRANSFER_ENCODING);
             let not_stored = keeping.lifetime.err();
+            if not_stored.is_none() {
+                keeping.rules.mark(parts.status, &mut parts.headers, &bytes);
+            }
             let stored = keeping.keep_now(parts.status, &parts.headers, &bytes).await;
             respond.with(parts, CacheBody::whole(bytes), not_stored.or(stored.err()))
         }
@@ -158,9 +188,10 @@ impl Keeping {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> impl Future<Output = Result<(), NotStored>> + Send + 'static {
-        let Self { rules, fill, asked, selecting, received, lifetime } = self;
+        let Self { rules, fill, asked, selecting, received, lifetime, is_renewed } = self;
         let date = date::value(received);
-        let response = StoredResponse::new(status, headers, body, &date, selecting, &rules.slots);
+        let new = if is_renewed { StoredResponse::renewed } else { StoredResponse::new };
+        let response = new(status, headers, body, &date, selecting, &rules.slots);
         async move {
             match lifetime {
                 Err(reason) => {
@@ -204,7 +235,7 @@ impl Keeping {
         let (client, frames) = pipe::pipe();
         client.write(&so_far);
         let not_stored = self.lifetime.err();
-        let (status, headers) = (parts.status, parts.headers.clone());
+        let (status, mut headers) = (parts.status, parts.headers.clone());
         let core = Arc::clone(&self.fill.cache().core);
         let (patience, background) = (core.fill_timeout, core.background.clone());
         let outer = FillContext::current();
@@ -215,6 +246,7 @@ impl Keeping {
             self.fill.hand_on(&outer);
             let rest = match collected {
                 Collected::Whole(bytes) => {
+                    self.rules.mark(status, &mut headers, &bytes);
                     without_waiting(&core, self.keep(status, &headers, &bytes)).await;
                     Rest::End
                 }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response};
+use http::{Extensions, Request, Response, request};
 use http_body::Body;
 use tower_service::Service;
 
@@ -15,6 +15,7 @@ use super::{
     body::CacheBody,
     future::{Answer, ResponseFuture},
     look::Look,
+    narrow::Narrowing,
     nested::{Advice, Inside},
     origin,
     question::Ask,
@@ -90,6 +91,38 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
         match self.layer.look(&parts, has_body(&body)) {
+            // Here and not below, since it costs a hundred instructions to hand all of it on.
+            Look::Hit(found, plan) if !plan.narrows => ResponseFuture::stored(self.hit(found, plan, parts.extensions)),
+            look if look.narrows() => {
+                let narrowing = Narrowing::of(&self.layer.rules, &parts);
+                let answer = self.answer(look, parts, body);
+                ResponseFuture::boxed(Box::pin(async move { Ok(narrowing.apply(answer.await?)) }))
+            }
+            look => self.answer(look, parts, body),
+        }
+    }
+}
+
+fn has_body(body: &impl Body) -> bool {
+    !body.is_end_stream() && body.size_hint().exact() != Some(0)
+}
+
+impl<S> CacheService<S> {
+    fn answer<ReqBody, ResBody>(
+        &self,
+        look: Look,
+        parts: request::Parts,
+        body: ReqBody,
+    ) -> ResponseFuture<S, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        ReqBody: Body + Send + 'static,
+        ResBody: Body<Data = Bytes> + Send + 'static,
+        ResBody::Error: Send,
+    {
+        match look {
             Look::Hit(found, plan) => ResponseFuture::stored(self.hit(found, plan, parts.extensions)),
             Look::Serve(found, key, plan) => self.serve(found, &key, plan, Request::from_parts(parts, body)),
             Look::Turn(turn, key, plan) => {
@@ -105,13 +138,7 @@ where
             }
         }
     }
-}
 
-fn has_body(body: &impl Body) -> bool {
-    !body.is_end_stream() && body.size_hint().exact() != Some(0)
-}
-
-impl<S> CacheService<S> {
     pub(super) fn hit(&self, found: Found<StoredResponse>, plan: Use, extensions: Extensions) -> Stored {
         Stored::hit(found, &self.layer.rules, plan, extensions)
     }

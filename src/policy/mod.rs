@@ -185,6 +185,8 @@ fn windows(policy: Option<&CachePolicy>, said: &Said<'_>, profile: &Profile) -> 
     Windows {
         revalidate: window(own(|policy| policy.stale_while_revalidate), said.revalidate, configured.revalidate),
         error: window(own(|policy| policy.stale_if_error), said.error, configured.error),
+        // Nothing forbids to ask.
+        keep: configured.keep,
     }
 }
 

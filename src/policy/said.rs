@@ -1,10 +1,14 @@
 //! What the header fields of a message say about caching: `Cache-Control`, `Expires`, `Date`, `Age`.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::{fields::members, reason::NotStored, ttl::Ttl};
+use crate::{
+    fields::{self, members},
+    reason::NotStored,
+    ttl::Ttl,
+};
 
 /// The largest number of seconds that is told apart (RFC 9111 §1.2.2).
 pub(super) const MAX_SECONDS: u64 = 1 << 31;
@@ -142,6 +146,5 @@ fn seconds(digits: &[u8]) -> Option<u64> {
 
 /// UNIX seconds.
 fn date(line: &HeaderValue) -> Option<u64> {
-    let date = httpdate::parse_http_date(line.to_str().ok()?.trim()).ok()?;
-    Some(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+    fields::date(line.as_bytes())
 }

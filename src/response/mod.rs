@@ -1,8 +1,10 @@
 //! What is kept of a response, and how it becomes one again.
 
 mod head;
+mod range;
 mod select;
 mod shape;
+mod validators;
 
 use std::sync::Arc;
 
@@ -11,7 +13,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 pub(crate) use self::{
     head::Filled,
+    range::{ByteRange, Cut},
     select::{Asked, HostField, Selecting, Selector, varied},
+    validators::{Tag, is_named, is_same, is_unmodified_since, make_tag, tag},
 };
 use self::{head::Head, select::Selected, shape::Line};
 use crate::{
@@ -60,6 +64,30 @@ impl StoredResponse {
         selecting: Selecting,
         slots: &Arc<[HeaderName]>,
     ) -> Self {
+        let copies = body.len() <= COPIED;
+        Self::made(status, headers, (body, copies), date, selecting, slots)
+    }
+
+    /// As [`new`](StoredResponse::new), with the body of a stored response, which is shared and not copied.
+    pub(crate) fn renewed(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Bytes,
+        date: &HeaderValue,
+        selecting: Selecting,
+        slots: &Arc<[HeaderName]>,
+    ) -> Self {
+        Self::made(status, headers, (body, false), date, selecting, slots)
+    }
+
+    fn made(
+        status: StatusCode,
+        headers: &HeaderMap,
+        (body, copies): (&Bytes, bool),
+        date: &HeaderValue,
+        selecting: Selecting,
+        slots: &Arc<[HeaderName]>,
+    ) -> Self {
         let mut lines = Vec::with_capacity(headers.len() + 2);
         lines.extend(headers);
         remove_hop_by_hop(headers, &mut lines);
@@ -72,19 +100,18 @@ impl StoredResponse {
         if !has(&lines, header::DATE) {
             lines.push((&header::DATE, date));
         }
-        Self::with(status, &lines, body, selecting, slots)
+        Self::with(status, &lines, (body, copies), selecting, slots)
     }
 
     fn with(
         status: StatusCode,
         lines: &[Line<'_>],
-        body: &Bytes,
+        (body, copies): (&Bytes, bool),
         selecting: Selecting,
         slots: &Arc<[HeaderName]>,
     ) -> Self {
-        let is_small = body.len() <= COPIED;
-        let (head, copy) = Head::new(lines, slots, if is_small { body } else { b"" });
-        Self { status, head, body: if is_small { copy } else { body.clone() }, selecting }
+        let (head, copy) = Head::new(lines, slots, if copies { body } else { b"" });
+        Self { status, head, body: if copies { copy } else { body.clone() }, selecting }
     }
 
     /// The status.
@@ -196,7 +223,7 @@ impl Payload for StoredResponse {
             return Err(Error::message(ErrorKind::Decode, "a body of another length than its field says"));
         }
         let lines: Vec<Line<'_>> = headers.iter().collect();
-        Ok(Self::with(status, &lines, &body, selecting.into_iter().collect(), &Arc::default()))
+        Ok(Self::with(status, &lines, (&body, body.len() <= COPIED), selecting.into_iter().collect(), &Arc::default()))
     }
 
     fn again(&self) -> Self {

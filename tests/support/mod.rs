@@ -8,6 +8,7 @@
 )]
 
 pub mod held;
+pub mod revalidate;
 pub mod scripted;
 pub mod stale;
 pub mod wire;

@@ -18,6 +18,8 @@ pub(in crate::layer) struct Use {
     pub(in crate::layer) is_forced: bool,
     /// Layers of other caches further out fill entries with the answer.
     pub(in crate::layer) is_nested: bool,
+    /// The client may have the answer already, or wants a part of it.
+    pub(in crate::layer) narrows: bool,
     /// If nothing is stored: not to be answered for others, nor by them.
     pub(in crate::layer) on_miss: Option<BypassReason>,
 }
@@ -37,6 +39,8 @@ const COOKIE: u8 = 1 << 2;
 const CONDITIONAL: u8 = 1 << 3;
 const CACHE_CONTROL: u8 = 1 << 4;
 const BODY: u8 = 1 << 5;
+const VALIDATOR: u8 = 1 << 6;
+const RANGE: u8 = 1 << 7;
 
 impl<'a> Fields<'a> {
     #[inline]
@@ -48,7 +52,9 @@ impl<'a> Fields<'a> {
                 header::UPGRADE => UPGRADE,
                 header::AUTHORIZATION => AUTHORIZATION,
                 header::COOKIE => COOKIE,
-                header::RANGE | header::IF_RANGE | header::IF_MATCH | header::IF_UNMODIFIED_SINCE => CONDITIONAL,
+                header::RANGE => RANGE,
+                header::IF_RANGE | header::IF_MATCH | header::IF_UNMODIFIED_SINCE => CONDITIONAL,
+                header::IF_NONE_MATCH | header::IF_MODIFIED_SINCE => VALIDATOR,
                 header::CACHE_CONTROL => CACHE_CONTROL,
                 header::TRANSFER_ENCODING => BODY,
                 header::CONTENT_LENGTH if value != "0" => BODY,
@@ -75,7 +81,7 @@ impl<'a> Fields<'a> {
     fn on_miss(&self, is_head: bool, headers: &HeaderMap) -> Option<BypassReason> {
         if is_head {
             Some(BypassReason::Head)
-        } else if self.has(CONDITIONAL) {
+        } else if self.has(CONDITIONAL | RANGE) {
             Some(BypassReason::Conditional)
         } else if self.has(CACHE_CONTROL) && policy::request_forbids_storing(headers) {
             Some(BypassReason::NoStore)
@@ -124,8 +130,18 @@ impl Rules {
         match on_miss {
             // Nothing stored will do, and what comes cannot be stored.
             Some(reason) if is_forced => Err(reason),
-            on_miss => Ok((Use { is_head, is_forced, is_nested: false, on_miss }, fields.host)),
+            on_miss => {
+                let narrows = is_plain && fields.has(VALIDATOR | RANGE) && self.narrows(&fields, &parts.headers);
+                Ok((Use { is_head, is_forced, is_nested: false, narrows, on_miss }, fields.host))
+            }
         }
+    }
+
+    /// Whether the answer may be less than the whole. What the handler alone can judge is not passed over.
+    #[cold]
+    fn narrows(&self, fields: &Fields<'_>, headers: &HeaderMap) -> bool {
+        let is_asked = self.says_not_modified() && fields.has(VALIDATOR) || self.ranges && fields.has(RANGE);
+        is_asked && !headers.contains_key(header::IF_MATCH) && !headers.contains_key(header::IF_UNMODIFIED_SINCE)
     }
 
     /// Whether the key of a request with a body covers the body.

@@ -5,7 +5,7 @@
 mod bytewise;
 mod support;
 
-use axum_caching::{Cache, CacheLayer, CachePolicy, CacheStatus, FillContext, MissReason, Profile, Ttl};
+use axum_caching::{Cache, CacheLayer, CachePolicy, CacheStatus, Memoizer, MissReason, Profile, Ttl};
 use bytewise::Bytewise;
 use http::Request;
 use support::{
@@ -134,7 +134,7 @@ async fn a_handler_tags_what_it_fills_by_its_context_too() {
     let (cache, _) = cache();
     let handler = |_: Request<_>, run: usize| {
         // In the task of the fill, as a service that is called by the handler would do it.
-        FillContext::current().tag("deep");
+        Memoizer::context().tag("deep");
         format!("run {run}")
     };
     let (app, _) = app(CacheLayer::new(&cache), handler);

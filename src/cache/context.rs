@@ -100,14 +100,8 @@ impl FillContext {
     }
 
     /// That of the caller; an empty one outside of fills.
-    ///
-    /// ```
-    /// use axum_caching::FillContext;
-    ///
-    /// FillContext::current().tag("of nothing, outside of fills");
-    /// ```
     #[inline]
-    pub fn current() -> Self {
+    pub(crate) fn current() -> Self {
         with_current(Clone::clone).unwrap_or_default()
     }
 

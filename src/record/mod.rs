@@ -201,8 +201,7 @@ pub(crate) fn lease(nonce: u64) -> Value {
 }
 
 pub(crate) fn is_lease(value: &Value) -> bool {
-    let is_bytes = !value.is_live();
-    is_bytes && Token::of(value).is_some_and(|token| token.0[MAGIC.len() + 1] == LEASE)
+    value.live_kind().is_none() && Token::of(value).is_some_and(|token| token.0[MAGIC.len() + 1] == LEASE)
 }
 
 /// Whether a value is something that only another reader can judge: a cached response, or a memoized result.

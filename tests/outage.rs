@@ -102,7 +102,9 @@ async fn load(address: SocketAddr) -> HashMap<StatusCode, usize> {
     }
     let mut all = HashMap::new();
     for answers in clients.join_all().await {
-        answers.into_iter().for_each(|(status, count)| *all.entry(status).or_default() += count);
+        for (status, count) in answers {
+            *all.entry(status).or_default() += count;
+        }
     }
     all
 }

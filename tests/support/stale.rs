@@ -64,6 +64,17 @@ impl World {
         (CacheStatus::of(&response).expect("always there"), body(response).await)
     }
 
+    /// Asks for the page, and ends the run that this leads to, if it does.
+    pub async fn fetch_with_or_kept(&mut self, end: impl FnOnce(Run)) -> (CacheStatus, String) {
+        let asked = spawn(&self.app, get("/"));
+        if self.runs.waiting().await > 0 {
+            end(self.runs.next().await);
+            settle().await;
+        }
+        let response = asked.await.unwrap().expect("an answer");
+        (CacheStatus::of(&response).expect("always there"), body(response).await)
+    }
+
     pub async fn refresh_with(&mut self, end: impl FnOnce(Run)) {
         end(self.runs.next().await);
         settle().await;

@@ -142,8 +142,8 @@ async fn a_stale_page_ends_with_its_windows_however_often_it_is_served() {
 async fn the_policy_of_one_answer_does_not_become_that_of_the_next() {
     let (cache, clock) = cache();
     let (app, _) = app(CacheLayer::new(&cache).ttl(MINUTE), |request, run| {
-        let short = request.uri().path() == "/short";
-        (short.then(|| CachePolicy::ttl(SECOND)).unwrap_or_default(), format!("run {run}"))
+        let is_short = request.uri().path() == "/short";
+        (if is_short { CachePolicy::ttl(SECOND) } else { CachePolicy::default() }, format!("run {run}"))
     });
     fetch(&app, "/short").await;
     fetch(&app, "/long").await;

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use axum_caching::{Cache, CacheLayer, MemoryBackend};
+use axum_caching::{Cache, CacheLayer, MemoryBackend, Profile};
 
 mod support;
 
@@ -48,8 +48,18 @@ const STATUS: Subject = Subject {
 };
 const NO_HOST: Subject =
     Subject { name: "route, ignore_host", build: |app, entries| serve(app.layer(layer(entries).ignore_host())) };
+const TAGGED: Subject =
+    Subject { name: "route, a tag", build: |app, entries| serve(app.layer(layer(entries).tags(["items"]))) };
+const HARDY: Subject = Subject {
+    name: "route, windows and time-outs",
+    build: |app, entries| {
+        let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+        let profile = Profile::new().stale_while_revalidate(day).stale_if_error(day).soft_timeout(second);
+        serve(app.layer(layer(entries).profile(profile.hard_timeout(second).refresh_ahead(0.8))))
+    },
+};
 const AROUND: Subject = Subject { name: "around", build: |app, entries| drive(layer(entries).around(app)) };
-const SUBJECTS: &[Subject] = &[REQUEST, BARE, ROUTE, AGE, STATUS, NO_HOST, AROUND];
+const SUBJECTS: &[Subject] = &[REQUEST, BARE, ROUTE, AGE, STATUS, NO_HOST, TAGGED, HARDY, AROUND];
 
 const HIT: Scenario = Scenario::hit("hit");
 const QUERY: Scenario = Scenario::hit("hit, query of two").with_query();
@@ -85,6 +95,8 @@ const ROWS: &[(Scenario, &[(Subject, Budget)])] = &[
             (AGE, bare(1.05, 0.98)),
             (STATUS, bare(1.10, 1.02)),
             (NO_HOST, Budget::None),
+            (TAGGED, bare(1.20, 1.10)),
+            (HARDY, Budget::None),
         ],
     ),
     (QUERY, &[(ROUTE, bare(1.12, 1.05)), (AROUND, bare(0.55, 0.45))]),

@@ -75,14 +75,13 @@ pub(crate) fn mark(now: u64, meta: &mut Meta) {
     if now >= meta.fresh_until {
         return;
     }
-    let window = |until: u64| match until {
-        u64::MAX => 0,
-        until => until.saturating_sub(meta.fresh_until),
+    let was = meta.fresh_until;
+    let moved = |until: u64| match until {
+        u64::MAX if was != u64::MAX => u64::MAX,
+        until => now.saturating_add(until.saturating_sub(was)),
     };
-    let (stale, error) = (window(meta.stale_until), window(meta.error_until));
+    (meta.stale_until, meta.error_until) = (moved(meta.stale_until), moved(meta.error_until));
     meta.fresh_until = now;
-    meta.stale_until = now.saturating_add(stale);
-    meta.error_until = now.saturating_add(error);
 }
 
 /// Whether its namespace was cleared after the fill of a record began.
@@ -143,6 +142,9 @@ fn times(now: u64, meta: &Meta) -> Times {
     let left = (meta.fresh_until != u64::MAX).then(|| meta.fresh_until.saturating_sub(now));
     Times { age: now.saturating_sub(meta.created), left, over: now.saturating_sub(meta.fresh_until) }
 }
+
+#[cfg(test)]
+mod model;
 
 #[cfg(test)]
 mod tests {
@@ -230,6 +232,8 @@ mod tests {
         assert_eq!(marked(2_000, kept.clone()), [2_000, 3_000, 5_000]);
         assert_eq!(marked(1_500, Meta { error_until: 2_000, ..kept }), [1_500, 2_500, 1_500]);
         assert_eq!(marked(1_500, meta(1_000, u64::MAX, 1)), [1_500; 3]);
+        let for_ever = Meta { error_until: u64::MAX, ..meta(1_000, 2_000, 1) };
+        assert_eq!(marked(1_500, for_ever), [1_500, 1_500, u64::MAX], "a window that never ends does not end now");
     }
 
     #[test]

@@ -174,7 +174,7 @@ pub use macros::{cached, memoize};
 pub use memo::{Begun, Call, Encoded, Keep, Live, Memoizer};
 pub use observe::{CacheStats, Event, Observer};
 pub use policy::CachePolicy;
-pub use profile::Profile;
+pub use profile::{Profile, Profiles};
 pub use reason::{BypassReason, MissReason, NotStored};
 pub use response::StoredResponse;
 pub use ttl::Ttl;

@@ -69,6 +69,9 @@
 /// What may run in the background has to own all its arguments, the skipped ones and `self` too: `cache: Cache`,
 /// `app: Arc<App>`, `name: String`, `self: Arc<Self>`. A body that runs there is not in the task-locals of its caller.
 ///
+/// `profile` may be one that a configuration names, where the cache is a static:
+/// `profile = CACHE.profile("hours").expect("configured")`.
+///
 /// `profile` and its like, `negative`, `name`, `make_name`, `version` and `hash_method` are settled when a cache first
 /// meets the function, and cannot name arguments. So is a `ttl` that names none, and
 /// [`set_cache_ttl`](crate::Memoizer::set_cache_ttl) changes it; a `ttl` that does is the call's own. A closure that

@@ -1,6 +1,11 @@
 //! How long an entry is of use, and what for: the numbers that layers, memoizers and the cache itself can set.
 
+mod named;
+mod read;
+
 use std::time::Duration;
+
+pub use self::named::Profiles;
 
 use crate::ttl::Ttl;
 
@@ -27,6 +32,17 @@ const DEFAULT_BACKOFF: Duration = Duration::from_secs(10);
 /// let cache = Cache::new(NullBackend::default());
 /// let layer = CacheLayer::new(&cache).profile(hardy.jitter(0.1));
 /// # let _ = layer;
+/// ```
+///
+/// A configuration can say it, and give it a name ([`Profiles`]):
+///
+/// ```
+/// use std::time::Duration;
+/// use axum_caching::Profile;
+///
+/// let read: Profile = serde_json::from_str(r#"{ "ttl": "90s", "stale_if_error": "1d" }"#)?;
+/// assert_eq!(read, Profile::ttl(Duration::from_secs(90)).stale_if_error(Duration::from_secs(24 * 3600)));
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[must_use = "a profile does nothing until it is given to a cache, a layer or a memoizer"]

@@ -320,3 +320,16 @@ async fn a_purge_that_marks_keeps_pages_and_tags_to_be_served_once_more() {
         assert_eq!(world.fetch().await, hit(texts[1]));
     }
 }
+
+#[tokio::test]
+async fn what_may_be_served_for_ever_if_the_origin_fails_still_may_after_a_mark() {
+    let clock = ManualClock::new();
+    let shared = Cache::builder(Shared::new(&clock)).clock(clock.clock()).build();
+    for cache in [cache().0, shared] {
+        let profile = Profile::ttl(MINUTE).stale_if_error(Duration::MAX);
+        let names: Memoizer<String> = cache.memoizer("names").profile(profile);
+        names.call(&7, async || "ada".to_owned()).await;
+        assert!(cache.mark_stale(&names.make_cache_key(&7).unwrap()).await.unwrap());
+        assert_eq!(names.try_call(&7, async || Err("down")).await.as_deref(), Ok("ada"));
+    }
+}

@@ -14,7 +14,7 @@ use crate::{
     flight::Flights,
     key::Scope,
     observe::{Event, Observer, Reporter},
-    profile::Profile,
+    profile::{Profile, Profiles},
     stamps::Stamps,
     sync::AtomicU64,
     ttl::Ttl,
@@ -54,6 +54,7 @@ const DEFAULT_BACKEND_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct CacheBuilder {
     backend: Arc<dyn Backend>,
     profile: Profile,
+    profiles: Profiles,
     key_prefix: String,
     codec: Arc<dyn DynCodec>,
     clock: Clock,
@@ -79,6 +80,7 @@ impl CacheBuilder {
         Self {
             backend,
             profile: Profile::ttl(DEFAULT_TTL),
+            profiles: Profiles::default(),
             key_prefix: String::new(),
             codec: Arc::new(Postcard::default()),
             clock: Clock::system(),
@@ -114,6 +116,16 @@ impl CacheBuilder {
     /// ```
     pub fn profile(mut self, profile: impl Into<Profile>) -> Self {
         self.profile = profile.into().or(self.profile);
+        self
+    }
+
+    /// Profiles that have a name, for [`Cache::profile`]. None by default; more calls add more, and of two with the same
+    /// name the later one holds. They are for those who ask: what holds for all entries is
+    /// [`profile`](CacheBuilder::profile).
+    ///
+    /// [`Profiles`] has an example.
+    pub fn profiles(mut self, profiles: Profiles) -> Self {
+        self.profiles.extend(profiles);
         self
     }
 
@@ -229,6 +241,7 @@ impl CacheBuilder {
                 backend,
                 guard,
                 profile: self.profile,
+                profiles: self.profiles,
                 codec: self.codec,
                 clock: self.clock,
                 reporter: Reporter::new(self.name, self.observer.map(|observer| observer.0)),

@@ -61,7 +61,7 @@ use crate::{
     flight::Flights,
     key::{Key, MAX_TEXT, Scope},
     observe::{CacheStats, Event, Reporter},
-    profile::Profile,
+    profile::{Profile, Profiles},
     stamps::{Stamp, Stamps},
     sync::AtomicU64,
     ttl::Ttl,
@@ -114,6 +114,8 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     /// What holds for entries of which nobody says otherwise.
     pub(crate) profile: Profile,
+    /// Those that have a name.
+    profiles: Profiles,
     pub(crate) codec: Arc<dyn DynCodec>,
     pub(crate) reporter: Reporter,
     pub(crate) background: Background,
@@ -221,6 +223,27 @@ impl Cache {
     /// The lifetime of entries for which nobody says another.
     pub fn ttl(&self) -> Ttl {
         self.core.profile.ttl
+    }
+
+    /// One of the [`profiles`](CacheBuilder::profiles) of this cache, in all its scopes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, ErrorKind, NullBackend, Profile, Profiles};
+    ///
+    /// let hours = Profile::ttl(Duration::from_secs(2 * 3600));
+    /// let profiles = Profiles::from_iter([("hours".to_owned(), hours)]);
+    /// let cache = Cache::builder(NullBackend::default()).profiles(profiles).build();
+    /// assert_eq!(cache.profile("hours")?, hours);
+    /// assert_eq!(cache.profile("ours").unwrap_err().kind(), ErrorKind::Config);
+    /// # Ok::<(), axum_caching::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if it has none of this name; the text names those that it has.
+    pub fn profile(&self, name: &str) -> Result<Profile> {
+        self.core.profiles.get(name)
     }
 
     /// How often what happened, over all scopes.

@@ -136,6 +136,7 @@ impl Value {
     }
 
     /// Whether it is an object of the cache's own, which carries its times itself.
+    #[cfg(feature = "memory")]
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.0, Repr::Live(_))
     }

@@ -1,0 +1,251 @@
+//! One simulation: one seed says who does what, and in which order everything happens.
+
+use std::time::Duration;
+
+use tokio::{runtime::Builder, task::JoinHandle};
+
+use crate::{
+    nodes::{Call, Node, Purge, Subject},
+    rng::Rng,
+    rules::Rules,
+    world::{Fault, World},
+};
+
+/// What came of one seed.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub failures: Vec<String>,
+    pub trace: Vec<String>,
+    pub served: u64,
+    pub refused: u64,
+    pub steps: u64,
+    pub hits: u64,
+    pub stale: u64,
+    pub shared: u64,
+}
+
+impl Outcome {
+    /// Counts another one too.
+    pub fn add(&mut self, other: &Self) {
+        self.served += other.served;
+        self.refused += other.refused;
+        self.steps += other.steps;
+        self.hits += other.hits;
+        self.stale += other.stale;
+        self.shared += other.shared;
+    }
+}
+
+/// No simulation takes as many steps as this that comes to an end.
+const MOST_STEPS: u64 = 20_000;
+
+/// What writers do; in some seeds one thing only. A clear takes away so much that little can go wrong after it.
+const PURGES: [&[Purge]; 5] = {
+    use Purge::{All, Clear, Mark, One, Tag};
+    let all: &[Purge] = &[One, One, One, One, One, Tag, Tag, Tag, Tag, Tag, All, All, Clear, Mark, Mark, Mark];
+    [all, all, &[One], &[Tag], &[Mark]]
+};
+
+pub fn simulate(seed: u64, is_traced: bool) -> Outcome {
+    // The root is polled again only when there is nothing else to be polled.
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).event_interval(100_000).build();
+    runtime.expect("a runtime").block_on(Simulation::new(seed, is_traced).run())
+}
+
+struct Simulation {
+    rng: Rng,
+    world: World,
+    nodes: Vec<Node>,
+    tasks: Vec<JoinHandle<()>>,
+    /// Readers and writers that are still to come.
+    left: u64,
+    theme: Subject,
+    purges: &'static [Purge],
+    has_slow: bool,
+    others: u64,
+    /// How often things go wrong, as one in so many; 0 is never.
+    faults: u64,
+    cancels: u64,
+    losses: u64,
+    fails: bool,
+    /// One node, with a server that does not compare and set.
+    is_alone: bool,
+    pace: u64,
+}
+
+impl Simulation {
+    fn new(seed: u64, is_traced: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let is_alone = rng.one_in(4);
+        let nodes = if is_alone { 1 } else { 2 + rng.below(2) };
+        let skews: Vec<i64> = (0..nodes).map(|_| i64::from(rng.below_u16(10_001)) - 5_000).collect();
+        let is_calm = rng.one_in(3);
+        let or_never = |n| if is_calm { 0 } else { n };
+        let (faults, cancels) = (or_never(rng.pick(&[0, 10, 25])), or_never(rng.pick(&[0, 20, 50])));
+        let fails = !is_calm && rng.one_in(2);
+        let world = World::new(Rules::new(skews.clone(), is_calm), is_traced);
+        let nodes = skews.into_iter().enumerate().map(|(id, skew)| Node::new(&world, id, skew, !is_alone)).collect();
+        let theme = rng.pick(&[Subject::Key, Subject::Early, Subject::Late, Subject::Nested]);
+        let (purges, has_slow) = (rng.pick(&PURGES), rng.one_in(2));
+        let (left, others) = (8 + rng.below(16), rng.pick(&[2, 10]));
+        let (losses, pace) = (rng.pick(&[0, 40, 100]), rng.pick(&[0, 6, 20]));
+        Self {
+            rng,
+            world,
+            nodes,
+            tasks: Vec::new(),
+            left,
+            theme,
+            others,
+            faults,
+            cancels,
+            losses,
+            fails,
+            is_alone,
+            pace,
+            purges,
+            has_slow,
+        }
+    }
+
+    async fn run(mut self) -> Outcome {
+        self.warm_up().await;
+        while self.advance().await {}
+        self.look_around().await;
+        self.outcome()
+    }
+
+    /// Late tags are stored once each node has seen them.
+    async fn warm_up(&mut self) {
+        if !matches!(self.theme, Subject::Late | Subject::Nested) || self.rng.one_in(8) {
+            return;
+        }
+        for node in self.nodes.clone() {
+            self.tasks.push(tokio::spawn(node.read(Call::plain(Subject::Late))));
+            self.drain().await;
+        }
+        self.tasks.push(tokio::spawn(self.nodes[0].clone().write(Subject::Late, Purge::Tag)));
+        self.drain().await;
+    }
+
+    /// Lets what has begun come to its end, with nothing new and nothing that goes wrong.
+    async fn drain(&mut self) {
+        loop {
+            settle().await;
+            let mut state = self.world.lock();
+            if state.waiting() == 0 || state.step > MOST_STEPS {
+                return;
+            }
+            state.step += 1;
+            state.go_on(&mut self.rng, |_| Fault::None);
+        }
+    }
+
+    /// One step; `false` when there is nothing left to be done.
+    async fn advance(&mut self) -> bool {
+        settle().await;
+        let waiting = {
+            let mut state = self.world.lock();
+            state.step += 1;
+            if state.step > MOST_STEPS {
+                return false;
+            }
+            state.waiting() as u64
+        };
+        if self.left == 0 && waiting == 0 {
+            return false;
+        }
+        if self.has_slow && self.rng.one_in(24) {
+            // It changes, so that everybody is overtaken at some time.
+            self.world.lock().slow = Some(self.rng.index(self.nodes.len() + 1));
+        }
+        if self.left > 0 && (waiting == 0 || self.rng.below(waiting + 4) == 0) {
+            self.left -= 1;
+            self.begin();
+        } else if self.pace > 0 && self.rng.one_in(self.pace) {
+            self.time_passes();
+        } else if self.losses > 0 && self.rng.one_in(self.losses) {
+            let mut state = self.world.lock();
+            let lost = state.table.lose(&mut self.rng);
+            state.tell(|| format!("lost: {lost}"));
+        } else if self.cancels > 0 && self.rng.one_in(self.cancels) && !self.tasks.is_empty() {
+            let task = self.rng.index(self.tasks.len());
+            self.world.tell(|| format!("task {task} is dropped"));
+            self.tasks[task].abort();
+        } else if waiting > 0 {
+            let faults = self.faults;
+            // A plain write that is done after it has failed is outside of the contract of a backend.
+            let kinds: &[Fault] = &[Fault::Before, Fault::After, Fault::Late];
+            let kinds = if self.is_alone { &kinds[..2] } else { kinds };
+            let fault = |rng: &mut Rng| match faults {
+                _ if rng.one_in(4) => Fault::Unsent,
+                0 => Fault::None,
+                n if rng.one_in(n) => rng.pick(kinds),
+                _ => Fault::None,
+            };
+            self.world.lock().go_on(&mut self.rng, fault);
+        }
+        true
+    }
+
+    /// Another reader, or a writer.
+    fn begin(&mut self) {
+        let rng = &mut self.rng;
+        let node = self.nodes[rng.index(self.nodes.len())].clone();
+        let any = rng.pick(&[Subject::Key, Subject::Early, Subject::Late, Subject::Nested]);
+        let subject = if rng.one_in(self.others) { any } else { self.theme };
+        self.tasks.push(if rng.one_in(3) {
+            tokio::spawn(node.write(subject, rng.pick(self.purges)))
+        } else {
+            tokio::spawn(node.read(Call::any(rng, subject, self.fails)))
+        });
+    }
+
+    fn time_passes(&mut self) {
+        let most = self.rng.pick(&[8_000, 8_000, 8_000, 60_000]);
+        let millis = self.rng.below(most);
+        let mut state = self.world.lock();
+        state.table.now += millis;
+        state.tell(|| format!("{millis} ms pass"));
+        self.nodes.iter().for_each(|node| node.clock.advance(Duration::from_millis(millis)));
+    }
+
+    /// In the end somebody asks again, and some time later.
+    async fn look_around(&mut self) {
+        for pauses in 0..2 {
+            (0..pauses * 5).for_each(|_| self.time_passes());
+            let node = self.nodes[self.rng.index(self.nodes.len())].clone();
+            self.tasks.push(tokio::spawn(node.read(Call::plain(self.theme))));
+            self.drain().await;
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        let mut state = self.world.lock();
+        let mut failures = std::mem::take(&mut state.rules.failures);
+        let unanswered = self.tasks.iter().filter(|task| !task.is_finished()).count();
+        if unanswered > 0 || state.waiting() > 0 {
+            failures.push(format!("{unanswered} calls are not answered after {} steps", state.step));
+        }
+        let mut outcome = Outcome {
+            failures,
+            trace: state.take_trace(),
+            served: state.rules.served,
+            refused: state.rules.refused,
+            steps: state.step,
+            ..Outcome::default()
+        };
+        drop(state);
+        for stats in self.nodes.iter().map(|node| node.cache.stats()) {
+            outcome.hits += stats.hits;
+            outcome.stale += stats.stale;
+            outcome.shared += stats.shared;
+        }
+        outcome
+    }
+}
+
+/// Lets all tasks come as far as they can: the root is woken when none of them is left to be polled.
+async fn settle() {
+    tokio::task::yield_now().await;
+}

@@ -1,0 +1,92 @@
+//! Nodes that share a server, in one process and in an order that a seed says: fills, purges, marks, lost records,
+//! callers that leave, and operations that fail, are held up or are done late.
+//!
+//! It runs the cache itself, through its public API. What is random is when a server does what it is told, when it
+//! answers, and when an origin reads its row: all of that waits in a list, of which the scheduler takes one at a time
+//! (`driver.rs`). What has to hold is in `rules.rs`.
+//!
+//! `SIMULATION_SEEDS=100000 cargo test --all-features --test simulation` runs more seeds than the usual, and
+//! `SIMULATION_SEED=7` one alone, with everything that happened.
+#![expect(clippy::print_stderr, unreachable_pub, reason = "a seed that fails is told; a test has no outside")]
+
+mod backend;
+mod driver;
+mod nodes;
+mod rng;
+mod rules;
+mod table;
+mod world;
+
+use std::{env, num::NonZero, thread};
+
+use driver::{Outcome, simulate};
+
+/// So many seeds are run, if nobody says another number.
+const SEEDS: u64 = 4_000;
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Runs a seed again that has failed, and tells how it came to that.
+fn tell(seed: u64) -> Outcome {
+    let outcome = simulate(seed, true);
+    eprintln!("seed {seed}:\n{}\n{}", outcome.trace.join("\n"), outcome.failures.join("\n"));
+    outcome
+}
+
+/// On each core a part of the seeds.
+fn run_all(seeds: u64) -> (Outcome, Vec<u64>) {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let parts: Vec<_> =
+            (0..threads).map(|first| scope.spawn(move || run_part((0..seeds).skip(first).step_by(threads)))).collect();
+        let (mut sum, mut failed) = (Outcome::default(), Vec::new());
+        for part in parts {
+            let (part, failing) = part.join().expect("a simulation does not panic");
+            sum.add(&part);
+            failed.extend(failing);
+        }
+        failed.sort_unstable();
+        (sum, failed)
+    })
+}
+
+fn run_part(seeds: impl Iterator<Item = u64>) -> (Outcome, Vec<u64>) {
+    let (mut sum, mut failed) = (Outcome::default(), Vec::new());
+    for seed in seeds {
+        let outcome = simulate(seed, false);
+        if !outcome.failures.is_empty() {
+            failed.push(seed);
+        }
+        sum.add(&outcome);
+    }
+    (sum, failed)
+}
+
+#[test]
+fn no_order_of_events_serves_what_was_purged_and_none_leaves_a_caller_unanswered() {
+    if let Some(seed) = number("SIMULATION_SEED") {
+        assert!(tell(seed).failures.is_empty(), "seed {seed} fails");
+        return;
+    }
+    let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
+    let (sum, failed) = run_all(seeds);
+    eprintln!("{seeds} seeds: {sum:?}");
+    if let Some(&first) = failed.first() {
+        tell(first);
+    }
+    assert!(failed.is_empty(), "{} of {seeds} seeds fail: {:?}", failed.len(), &failed[..failed.len().min(20)]);
+    // What a simulation is about has to happen in it.
+    let seen = [sum.served, sum.hits, sum.stale, sum.shared, sum.refused];
+    assert!(seen.iter().all(|&seen| seen >= seeds / 10), "next to nothing happens: {sum:?}");
+}
+
+#[test]
+fn a_seed_is_one_order_of_events() {
+    for seed in 0..30 {
+        let (once, again) = (simulate(seed, true), simulate(seed, true));
+        assert!(once.trace.len() > 20, "seed {seed}: {} lines", once.trace.len());
+        assert_eq!(once.trace, again.trace, "seed {seed}");
+    }
+}

@@ -1,0 +1,262 @@
+//! Processes that share a server: what they read through their caches, and how they purge it.
+
+use std::{future::Future, time::Duration};
+
+use axum_caching::{Breaker, Cache, Event, FillContext, Memoizer, NotStored, Profile, Result, testing::ManualClock};
+
+use crate::{
+    backend::Shared,
+    rng::Rng,
+    rules::{ERROR, STALE, TTL},
+    world::World,
+};
+
+pub const ROWS: usize = 3;
+
+/// What is read; each has a row of the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A value under a key.
+    Key,
+    /// A result whose tag is known before its data is read.
+    Early,
+    /// A result whose tag is found in its data.
+    Late,
+    /// A result that is made of the one with the late tag.
+    Nested,
+}
+
+impl Subject {
+    pub fn row(self) -> usize {
+        match self {
+            Self::Key => 0,
+            Self::Early => 1,
+            Self::Late | Self::Nested => 2,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purge {
+    /// The entry, or the one result.
+    One,
+    /// Of the function, or the key among others.
+    All,
+    Tag,
+    Clear,
+    /// Marks the tag stale, or the key.
+    Mark,
+}
+
+/// How a call is made, beside what it reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    pub subject: Subject,
+    pub is_owned: bool,
+    pub fails: bool,
+    /// The late tag is named before the data is read, or after it.
+    pub tags_first: bool,
+}
+
+impl Call {
+    pub fn plain(subject: Subject) -> Self {
+        Self { subject, is_owned: true, fails: false, tags_first: false }
+    }
+
+    pub fn any(rng: &mut Rng, subject: Subject, may_fail: bool) -> Self {
+        let fails = may_fail && rng.one_in(4);
+        Self { subject, is_owned: rng.one_in(2), fails, tags_first: rng.one_in(4) }
+    }
+}
+
+/// The origin failed.
+#[derive(Debug)]
+pub struct Failed;
+
+#[derive(Clone)]
+pub struct Node {
+    pub id: usize,
+    pub cache: Cache,
+    pub clock: ManualClock,
+    world: World,
+    early: Memoizer<String>,
+    late: Memoizer<String>,
+    nested: Memoizer<String>,
+}
+
+impl Node {
+    pub fn new(world: &World, id: usize, skew: i64, compares: bool) -> Self {
+        let clock = ManualClock::new();
+        clock.set(world.lock().table.now.saturating_add_signed(skew));
+        let millis = Duration::from_millis;
+        let profile = Profile::ttl(millis(TTL)).stale_while_revalidate(millis(STALE)).stale_if_error(millis(ERROR));
+        let told = world.clone();
+        let cache = Cache::builder(Shared { world: world.clone(), node: id, compares })
+            .clock(clock.clock())
+            .profile(profile)
+            // It counts calls, and would hide what the faults of single ones do.
+            .breaker(Breaker::off())
+            .observer(move |event: &Event<'_>| hear(&told, id, event))
+            .build();
+        let (early, late, nested) = (cache.memoizer("early"), cache.memoizer("late"), cache.memoizer("nested"));
+        Self { id, cache, clock, world: world.clone(), early, late, nested }
+    }
+
+    /// Reads, and has what it was served judged.
+    pub async fn read(self, call: Call) {
+        let began = {
+            let mut state = self.world.lock();
+            let (step, now) = (state.step, state.table.now);
+            state.tell(|| format!("{} reads {call:?}", self.id));
+            state.rules.begin_read(call.subject, step, now)
+        };
+        let answer = self.ask(call, began.step).await;
+        let mut state = self.world.lock();
+        state.tell(|| format!("{} has read {:?}: {answer:?}", self.id, call.subject));
+        if let Ok(value) = answer {
+            state.rules.end_read(self.id, call.subject, began, &value);
+        }
+    }
+
+    async fn ask(&self, call: Call, since: u64) -> Result<String, Failed> {
+        let node = self.clone();
+        let run = move || Box::pin(node.run(call, since));
+        match (call.subject, call.is_owned) {
+            (Subject::Key, true) => self.cache.try_get_or_compute_owned("key", Profile::new(), run).await,
+            (Subject::Key, false) => self.cache.try_get_or_compute("key", Profile::new(), run).await,
+            (Subject::Early, true) => self.early.at(&7).tags(["early"]).try_call_owned(run).await,
+            (Subject::Early, false) => self.early.at(&7).tags(["early"]).try_call(run).await,
+            (Subject::Late, true) => self.late.try_call_owned(&7, run).await,
+            (Subject::Late, false) => self.late.try_call(&7, run).await,
+            (Subject::Nested, true) => self.nested.try_call_owned(&7, run).await,
+            (Subject::Nested, false) => self.nested.try_call(&7, run).await,
+        }
+    }
+
+    /// The origin: it reads its row some time after it began, and ends some time after that.
+    fn run(self, call: Call, since: u64) -> impl Future<Output = Result<String, Failed>> + Send {
+        let subject = call.subject;
+        async move {
+            let running = Running::begin(&self, subject, since);
+            let tag = |is_time: bool| {
+                if subject == Subject::Late && is_time {
+                    FillContext::current().tag("late");
+                }
+            };
+            tag(call.tags_first);
+            self.world.point(self.id, format!("{}: row of {subject:?}", self.id)).await;
+            let value = match subject {
+                Subject::Nested => {
+                    let inner = Call { subject: Subject::Late, ..call };
+                    Box::pin(self.ask_inner(inner, since)).await?
+                }
+                _ => {
+                    let row = self.world.lock().rules.row(subject);
+                    format!("version={row} run={};", running.run)
+                }
+            };
+            tag(!call.tags_first);
+            self.world.point(self.id, format!("{}: end of {subject:?}", self.id)).await;
+            if call.fails { Err(Failed) } else { Ok(value) }
+        }
+    }
+
+    fn ask_inner(&self, call: Call, since: u64) -> impl Future<Output = Result<String, Failed>> + Send {
+        let (node, late) = (self.clone(), self.late.clone());
+        async move {
+            let run = move || -> std::pin::Pin<Box<dyn Future<Output = Result<String, Failed>> + Send>> {
+                Box::pin(node.run(call, since))
+            };
+            late.try_call(&7, run).await
+        }
+    }
+
+    /// Commits, and purges some time after that. What was there when the purge began may not be served once it was
+    /// acknowledged.
+    pub async fn write(self, subject: Subject, how: Purge) {
+        let version = self.world.lock().rules.commit(subject);
+        self.world.tell(|| format!("{} commits {version} of {subject:?}", self.id));
+        self.world.point(self.id, format!("{}: purges {subject:?}", self.id)).await;
+        let rows = {
+            let mut state = self.world.lock();
+            state.rules.begin_purge(self.id);
+            state.tell(|| format!("{} begins {how:?} of {subject:?}", self.id));
+            state.rules.rows()
+        };
+        let ended = Purging(self.clone());
+        let purged = self.purge(subject, how).await;
+        drop(ended);
+        let mut state = self.world.lock();
+        state.tell(|| format!("{} has purged {how:?} of {subject:?}: {purged:?}", self.id));
+        if purged.is_ok() {
+            let now = state.table.now;
+            match how {
+                Purge::Clear => (0..ROWS).for_each(|row| state.rules.raise(row, rows[row])),
+                Purge::Mark if subject == Subject::Key => state.rules.mark(self.id, subject, rows[subject.row()], now),
+                Purge::Mark => {}
+                _ => state.rules.raise(subject.row(), rows[subject.row()]),
+            }
+        }
+    }
+
+    async fn purge(&self, subject: Subject, how: Purge) -> Result<()> {
+        let (memo, tag) = match subject {
+            Subject::Early => (&self.early, "early"),
+            _ => (&self.late, "late"),
+        };
+        match (how, subject) {
+            (Purge::Clear, _) => self.cache.clear().await,
+            (Purge::Mark, Subject::Key) => self.cache.mark_stale("key").await.map(drop),
+            (Purge::Mark, _) => self.cache.mark_stale_tag(tag).await,
+            (Purge::One | Purge::Tag, Subject::Key) => self.cache.delete("key").await.map(drop),
+            (Purge::All, Subject::Key) => self.cache.delete_many(["other", "key"]).await.map(drop),
+            (Purge::One, _) => memo.delete_memoized_for(&7).await.map(drop),
+            (Purge::All, _) => memo.delete_memoized().await,
+            (Purge::Tag, _) => self.cache.purge_tag(tag).await,
+        }
+    }
+}
+
+fn hear(world: &World, node: usize, event: &Event<'_>) {
+    let mut state = world.lock();
+    state.tell(|| format!("{node} {event:?}"));
+    if let Event::NotStored { reason: NotStored::Refused, .. } = event {
+        state.rules.refused += 1;
+    }
+}
+
+/// A purge is over, also if its caller has gone away and it goes on in the background.
+struct Purging(Node);
+
+impl Drop for Purging {
+    fn drop(&mut self) {
+        let mut state = self.0.world.lock();
+        let step = state.step;
+        state.rules.end_purge(self.0.id, step);
+    }
+}
+
+/// A run, until it ends or is dropped.
+struct Running {
+    world: World,
+    run: usize,
+}
+
+impl Running {
+    fn begin(node: &Node, subject: Subject, since: u64) -> Self {
+        let mut state = node.world.lock();
+        let now = state.table.now;
+        let run = state.rules.begin_run(node.id, subject, since, now);
+        state.tell(|| format!("{} run {run} of {subject:?} begins, of the call of step {since}", node.id));
+        drop(state);
+        Self { world: node.world.clone(), run }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut state = self.world.lock();
+        let now = state.table.now;
+        state.rules.end_run(self.run, now);
+    }
+}

@@ -1,0 +1,154 @@
+//! The one state of a simulation: the database, the server, what waits for the scheduler, and what must hold.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{rng::Rng, rules::Rules, table::Table};
+
+/// What goes wrong with one operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// Its sender has gone away, and it with that.
+    Unsent,
+    /// It fails and does nothing.
+    Before,
+    /// It fails and is done.
+    After,
+    /// It fails, and is done some time later.
+    Late,
+}
+
+/// What happens when the scheduler says so; perhaps something else is then to happen after it.
+pub struct Step(Box<Do>);
+
+type Do = dyn FnOnce(&mut State, Fault) -> Option<Step> + Send;
+
+impl Step {
+    pub fn new(step: impl FnOnce(&mut State, Fault) -> Option<Self> + Send + 'static) -> Self {
+        Self(Box::new(step))
+    }
+}
+
+struct Pending {
+    node: usize,
+    label: String,
+    arrival: u64,
+    step: Step,
+}
+
+#[derive(Clone)]
+pub struct World(Arc<Mutex<State>>);
+
+pub struct State {
+    pub table: Table,
+    pub rules: Rules,
+    /// The scheduler's steps so far.
+    pub step: u64,
+    /// Whose operations take longer than those of others.
+    pub slow: Option<usize>,
+    pending: Vec<Pending>,
+    arrivals: u64,
+    trace: Option<Vec<String>>,
+}
+
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("World")
+    }
+}
+
+impl World {
+    pub fn new(rules: Rules, is_traced: bool) -> Self {
+        let trace = is_traced.then(Vec::new);
+        Self(Arc::new(Mutex::new(State {
+            table: Table::new(),
+            rules,
+            step: 0,
+            slow: None,
+            pending: Vec::new(),
+            arrivals: 0,
+            trace,
+        })))
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("nobody panics under it")
+    }
+
+    pub fn push(
+        &self,
+        node: usize,
+        label: String,
+        step: impl FnOnce(&mut State, Fault) -> Option<Step> + Send + 'static,
+    ) {
+        self.lock().push(node, label, Step::new(step));
+    }
+
+    /// Waits for the scheduler.
+    pub async fn point(&self, node: usize, label: String) {
+        let (go, gone) = oneshot::channel::<()>();
+        self.push(node, label, move |_, _| {
+            let _ = go.send(());
+            None
+        });
+        let _ = gone.await;
+    }
+
+    /// The server is asked to keep what a run made.
+    pub fn note_store(&self, bytes: &[u8]) {
+        let mut state = self.lock();
+        let now = state.table.now;
+        state.rules.note_store(bytes, now);
+    }
+
+    pub fn tell(&self, line: impl FnOnce() -> String) {
+        self.lock().tell(line);
+    }
+}
+
+impl State {
+    fn push(&mut self, node: usize, label: String, step: Step) {
+        self.arrivals += 1;
+        self.pending.push(Pending { node, label, arrival: self.arrivals, step });
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Does one of the things that wait, any of them.
+    pub fn go_on(&mut self, rng: &mut Rng, fault: impl FnOnce(&mut Rng) -> Fault) {
+        // In an order that does not depend on who was woken first.
+        self.pending.sort_by(|one, other| (&one.label, one.arrival).cmp(&(&other.label, other.arrival)));
+        let mut next = rng.index(self.pending.len());
+        // What a slow node does takes as long as a lot that others do.
+        for _ in 0..8 {
+            if self.slow != Some(self.pending[next].node) {
+                break;
+            }
+            next = rng.index(self.pending.len());
+        }
+        let Pending { label, step, node, .. } = self.pending.remove(next);
+        let fault = fault(rng);
+        self.tell(|| if fault == Fault::None { label.clone() } else { format!("{label} [{fault:?}]") });
+        if let Some(next) = step.0(self, fault) {
+            self.push(node, format!("{label} <-"), next);
+        }
+    }
+
+    pub fn tell(&mut self, line: impl FnOnce() -> String) {
+        let step = self.step;
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{step:4} {}", line()));
+        }
+    }
+
+    pub fn take_trace(&mut self) -> Vec<String> {
+        self.trace.take().unwrap_or_default()
+    }
+}

@@ -209,7 +209,10 @@ impl Fill {
             core.failures.remove(marker);
             core.reporter.tell(&Event::Stored { key: &self.key.primary });
         }
-        self.lead.end_and_open(gate, Outcome::Shared(record.into_value()));
+        // Whether a purge has come elsewhere is not known then.
+        let is_unsure = is_compared && stored.is_err();
+        let outcome = if is_unsure { Outcome::Alone } else { Outcome::Shared(record.into_value()) };
+        self.lead.end_and_open(gate, outcome);
         stored
     }
 

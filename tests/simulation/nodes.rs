@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use axum_caching::{Breaker, Cache, Event, FillContext, Memoizer, NotStored, Profile, Result, testing::ManualClock};
+use axum_caching::{Breaker, Cache, Event, Memoizer, NotStored, Profile, Result, testing::ManualClock};
 
 use crate::{
     backend::Shared,
@@ -140,7 +140,7 @@ impl Node {
             let running = Running::begin(&self, subject, since);
             let tag = |is_time: bool| {
                 if subject == Subject::Late && is_time {
-                    FillContext::current().tag("late");
+                    Memoizer::context().tag("late");
                 }
             };
             tag(call.tags_first);

@@ -139,6 +139,32 @@ async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back() {
+    for deleted in [1, 2, 3] {
+        let nodes = nodes();
+        let (here, there): (Memoizer<String>, Memoizer<String>) =
+            (nodes.here.memoizer("name"), nodes.there.memoizer("name"));
+        let (go, may_go) = oneshot::channel::<()>();
+        let run = tokio::spawn(async move {
+            let made = here.call_many(&[1, 2, 3], async move |missing: &[&i32]| {
+                may_go.await.unwrap();
+                vec!["old".to_owned(); missing.len()]
+            });
+            made.await
+        });
+        settle().await;
+        there.delete_memoized_for(&deleted).await.unwrap();
+        go.send(()).unwrap();
+        assert_eq!(run.await.unwrap(), ["old"; 3], "its own caller");
+        settle().await;
+        for each in [1, 2, 3] {
+            let expected = if each == deleted { "new" } else { "old" };
+            assert_eq!(there.call(&each, async || "new".to_owned()).await, expected, "{each} of the batch");
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_processes_that_fill_at_once_leave_an_entry() {
     let nodes = nodes();
     let (one, go_one) = begin(&nodes.here, "one");

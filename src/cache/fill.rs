@@ -96,9 +96,7 @@ impl Fill {
     /// Reads what has to be read before the origin runs: the stamps of tags that are known already, and what tells
     /// whether one is purged that is not. A tag that cannot be read leaves nothing to be stored.
     pub(crate) async fn prepare(&mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) {
-        if self.cache.core.backend.compares() && !self.cache.core.backend.keeps_live() {
-            Box::pin(self.claim()).await;
-        }
+        self.claim().await;
         if self.cache.reads_lanes() {
             Box::pin(self.cache.read_lanes(&mut self.since)).await;
         }

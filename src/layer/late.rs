@@ -21,7 +21,6 @@ use super::{
 };
 use crate::{
     cache::{Cache, OwnedKey},
-    observe::Event,
     reason::{MissReason, NotStored},
     response::Asked,
     timer::before,
@@ -61,7 +60,7 @@ impl Kept {
     pub(super) async fn rescue(&self, cache: &Cache, rules: &Arc<Rules>, key: &OwnedKey) -> Option<Stored> {
         let parts = self.to_parts();
         let found = cache.rescue(key, &Ask::of(cache, rules, &parts), rules.profile.backoff()).await?;
-        cache.core.reporter.tell(&Event::Stale { key: &key.primary });
+        cache.tell_found(&key.primary, found.state);
         cache.note(&found.record);
         Some(Stored::hit(found, rules, self.plan, Extensions::new()))
     }

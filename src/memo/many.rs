@@ -76,9 +76,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         let missing: Vec<&A> = batch.missing().map(|index| &args[index]).collect();
         if !missing.is_empty() {
             let (mut fills, context) = self.begin_all(&batch).await;
-            if let Some(first) = fills.iter_mut().flatten().next() {
-                first.prepare([""; 0]).await;
-            }
+            prepare_all(&mut fills).await;
             let made = context.scope(compute(&missing)).await;
             let outer = FillContext::current();
             if let Some(first) = fills.iter().flatten().next() {
@@ -218,6 +216,16 @@ impl<T: Clone> Batch<T> {
         debug_assert_eq!(self.missing().count(), 0);
         self.places.iter().filter_map(|place| self.entries[*place].value.clone()).collect()
     }
+}
+
+/// The place of each, so that a purge elsewhere wins against it; the lanes of late tags once, since the first fill
+/// settles the tags of all.
+async fn prepare_all(fills: &mut [Option<Fill>]) {
+    let mut fills = fills.iter_mut().flatten();
+    if let Some(first) = fills.next() {
+        first.prepare([""; 0]).await;
+    }
+    all(fills.map(|fill| Box::pin(fill.claim())).collect()).await;
 }
 
 /// Waits for all of them at once.

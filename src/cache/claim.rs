@@ -38,17 +38,14 @@ impl Cache {
 }
 
 impl Fill {
-    /// Takes a place that other processes see, before the origin runs, where there are others.
-    pub(crate) async fn claim(&mut self) {
+    /// Whether other processes may fill the same key.
+    pub(crate) fn has_others(&self) -> bool {
         let backend = &self.cache().core.backend;
-        if backend.compares() && !backend.keeps_live() {
-            // Boxed, since a fill in memory has none, and would have the room for it.
-            Box::pin(self.take_place()).await;
-        }
+        backend.compares() && !backend.keeps_live()
     }
 
-    /// Without a place nothing is stored.
-    async fn take_place(&mut self) {
+    /// Takes a place that other processes see, before the origin runs. Without one nothing is stored.
+    pub(crate) async fn take_place(&mut self) {
         let cache = self.cache().clone();
         let primary = Arc::clone(&self.key.primary);
         match cache.take_token(&primary, self.reason == MissReason::Absent).await {

@@ -77,13 +77,13 @@ where
 {
     let cache = fill.cache().clone();
     let outer = FillContext::current();
-    fill.prepare([""; 0]).await;
+    fill.prepare().await;
     let value = fill.context().clone().scope(compute()).await;
     fill.settle_tags().await;
     fill.hand_on(&outer);
     match value {
         Ok(value) => {
-            let profile = fill.context().noted_profile().or(profile);
+            let profile = fill.context().noted_profile().unwrap_or_default().or(profile);
             let payload = cache.payload(&fill, &value, &profile);
             cache.keep(fill, payload, &profile).await;
             Ok(value)

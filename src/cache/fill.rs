@@ -93,15 +93,22 @@ impl Fill {
         self.context.note(carried, &self.cache.core.backend);
     }
 
-    /// Reads what has to be read before the origin runs: the stamps of tags that are known already, and what tells
-    /// whether one is purged that is not. A tag that cannot be read leaves nothing to be stored.
-    pub(crate) async fn prepare(&mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) {
-        self.claim().await;
+    /// Takes its place among other processes, and reads what tells whether a tag is purged that is named late. Before
+    /// the origin runs, where there are others.
+    pub(crate) async fn prepare(&mut self) {
+        // Boxed, as is whatever hardly a fill needs: every fill would have the room for it.
+        if self.has_others() {
+            Box::pin(self.take_place()).await;
+        }
         if self.cache.reads_lanes() {
             Box::pin(self.cache.read_lanes(&mut self.since)).await;
         }
-        for tag in tags {
-            match self.cache.read_tag(&self.cache.tag_key(Kind::Named, tag.as_ref())).await {
+    }
+
+    /// Reads the stamps of tags before what depends on them; one that cannot be read leaves nothing to be stored.
+    pub(crate) async fn read_tags(&self, keys: &[Arc<str>]) {
+        for key in keys {
+            match self.cache.read_tag(key).await {
                 Some(carried) => self.depends_on(&[carried]),
                 None => self.context.refuse(),
             }
@@ -113,19 +120,13 @@ impl Fill {
     pub(crate) async fn settle_tags(&self) {
         let tags = self.context.take_tags();
         if !tags.is_empty() {
-            // Boxed, since hardly a fill has any, and every fill would have the room for it.
             Box::pin(self.take_up(&tags)).await;
         }
     }
 
     async fn take_up(&self, tags: &[(Kind, Box<str>)]) {
         let keys: Vec<_> = tags.iter().map(|(kind, tag)| self.cache.tag_key(*kind, tag)).collect();
-        for key in &keys {
-            match self.cache.read_tag(key).await {
-                Some(carried) => self.depends_on(&[carried]),
-                None => self.context.refuse(),
-            }
-        }
+        self.read_tags(&keys).await;
         if !self.cache.are_clear(&keys, &self.since).await {
             self.context.refuse();
         }
@@ -133,6 +134,9 @@ impl Fill {
 
     /// Hands what the answer depends on to the fill that its caller is a part of.
     pub(crate) fn hand_on(&self, outer: &FillContext) {
+        if outer.is_empty() {
+            return;
+        }
         match self.context.carried() {
             Ok(carried) => outer.note(&carried, &self.cache.core.backend),
             Err(_) => outer.refuse(),
@@ -158,19 +162,19 @@ impl Fill {
             Ok(gate) => gate,
             Err(error) => {
                 core.reporter.failed("set", &error);
-                self.share(payload, NotStored::Backend).await;
+                Box::pin(self.share(payload, NotStored::Backend)).await;
                 return Err(NotStored::Backend);
             }
         };
         if self.lead.is_void() {
             drop(gate);
-            return Err(self.give_up(NotStored::Refused).await);
+            return Err(Box::pin(self.give_up(NotStored::Refused)).await);
         }
         let carried = match self.still_holds(&mut bound).await {
             Ok(carried) => carried,
             Err(reason) => {
                 drop(gate);
-                return Err(self.give_up(reason).await);
+                return Err(Box::pin(self.give_up(reason)).await);
             }
         };
         let slot = if P::has_variants() { self.slot(&mut bound).await } else { None };
@@ -180,7 +184,7 @@ impl Fill {
             Place::Refresh { nonce, old } => (None, nonce, old),
             Place::Nowhere(reason) => {
                 drop(gate);
-                return Err(self.give_up(reason).await);
+                return Err(Box::pin(self.give_up(reason)).await);
             }
         };
         let record = Arc::new(self.record(payload, lifetime, nonce, carried));
@@ -189,14 +193,14 @@ impl Fill {
         let is_compared = self.token.is_some() && key.is_none();
         let shared = || if is_compared { Outcome::Alone } else { Outcome::Shared(Arc::clone(&record).into_value()) };
         if let (Some(slot), Some(old)) = (slot, old) {
-            self.wait_alone(self.make_room(slot, old, &lifetime), &mut bound, shared).await;
+            Box::pin(self.wait_alone(self.make_room(slot, old, &lifetime), &mut bound, shared)).await;
         }
         let set = self.set(key.as_deref(), value, lifetime.kept());
         let stored = match self.wait_alone(set, &mut bound, shared).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 drop(gate);
-                return Err(self.give_up(NotStored::Refused).await);
+                return Err(Box::pin(self.give_up(NotStored::Refused)).await);
             }
             Err(error) => Err(self.not_kept(&error)),
         };
@@ -250,7 +254,8 @@ impl Fill {
         self.settle_tags().await;
         let carried = self.context.carried()?;
         let holds = |hold: Option<Hold>| hold.is_some_and(|hold| hold < Hold::Gone);
-        if self.lead.is_followed() && !holds(bound.over(self.cache.holds(&carried)).await) {
+        let is_asked = self.lead.is_followed() && !carried.is_empty();
+        if is_asked && !holds(Box::pin(bound.over(self.cache.holds(&carried))).await) {
             return Err(NotStored::Refused);
         }
         Ok(carried)

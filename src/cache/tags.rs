@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Cache, Fill, FillContext};
+use super::{Cache, FillContext};
 use crate::{
     error::Result,
     key::HashMethod,
@@ -178,17 +178,5 @@ impl Cache {
             all.push(hold);
         }
         all
-    }
-}
-
-impl Fill {
-    /// Reads tags that are known before the origin runs; one that cannot be read leaves nothing to be stored.
-    pub(crate) async fn read_tags(&self, tags: Vec<(Kind, String)>) {
-        for (kind, name) in tags {
-            match self.cache().read_tag(&self.cache().tag_key(kind, &name)).await {
-                Some(carried) => self.depends_on(&[carried]),
-                None => self.context().refuse(),
-            }
-        }
     }
 }

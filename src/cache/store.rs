@@ -131,7 +131,7 @@ impl Cache {
         let add = async move {
             let there = this.core.backend.get(&primary).await?;
             let is_there = there.is_some();
-            if this.is_alive(&key, there) {
+            if this.is_alive(&key, there).await {
                 return Ok(false);
             }
             // What the backend still has and the cache would not serve is not there.

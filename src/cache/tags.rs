@@ -115,7 +115,8 @@ impl Cache {
         let own = key.strip_prefix(self.space.scope.subtree()).unwrap_or(key);
         match own {
             own if own.starts_with(Kind::Function.prefix()) => None,
-            own if own.starts_with(Kind::Result.prefix()) => Some(LIFETIME_OF_RESULT),
+            // Those of which entries themselves depend on theirs are kept longer.
+            own if own.starts_with(Kind::Result.prefix()) && !self.has_guards() => Some(LIFETIME_OF_RESULT),
             own if own.starts_with(Kind::Path.prefix()) => Some(LIFETIME_OF_PATH),
             _ => Some(LIFETIME),
         }
@@ -126,7 +127,8 @@ impl Cache {
     pub(super) async fn purge_results(&self, keys: impl IntoIterator<Item = &str>) -> Result<()> {
         let scope = self.space.scope.prefix();
         let is_memoized = |own: &str| own.starts_with("memo/") || own.starts_with("#long=");
-        for key in keys.into_iter().filter(|key| key.strip_prefix(scope).is_some_and(is_memoized)) {
+        let is_read = |key: &&str| self.has_guards() || key.strip_prefix(scope).is_some_and(is_memoized);
+        for key in keys.into_iter().filter(is_read) {
             self.purge_tag_key(&self.tag_key(Kind::Result, key)).await?;
         }
         Ok(())

@@ -5,6 +5,8 @@
 
 mod breaker;
 mod disowned;
+#[cfg(all(feature = "file", unix))]
+mod file;
 mod future;
 mod guard;
 #[cfg(feature = "memory")]
@@ -15,6 +17,8 @@ mod usage;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use breaker::{Breaker, BreakerState};
+#[cfg(all(feature = "file", unix))]
+pub use file::{FileBackend, FileBackendBuilder};
 pub use future::BackendFuture;
 pub(crate) use guard::Guard;
 #[cfg(feature = "memory")]

@@ -37,3 +37,4 @@ mod nested;
 mod nodes;
 mod server;
 mod tags;
+mod variants;

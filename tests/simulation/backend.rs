@@ -6,7 +6,10 @@ use axum_caching::{Backend, BackendFuture, Error, ErrorKind, Result, Value};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::world::{Fault, State, Step, World};
+use crate::{
+    table::name,
+    world::{Fault, State, Step, World},
+};
 
 /// The connection of one node.
 #[derive(Clone)]
@@ -35,7 +38,7 @@ impl Shared {
         key: &str,
         effect: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> BackendFuture<'a, T> {
-        let (node, world, label) = (self.node, self.world.clone(), format!("{}: {operation} {key}", self.node));
+        let (node, world, label) = (self.node, self.world.clone(), format!("{}: {operation} {}", self.node, name(key)));
         BackendFuture::new(async move {
             let (answer, answered) = oneshot::channel();
             world.push(node, label, move |state, fault| arrive(state, fault, effect, answer));

@@ -85,7 +85,7 @@ impl Simulation {
         let fails = !is_calm && rng.one_in(2);
         let world = World::new(Rules::new(skews.clone(), is_calm), is_traced);
         let nodes = skews.into_iter().enumerate().map(|(id, skew)| Node::new(&world, id, skew, !is_alone)).collect();
-        let theme = rng.pick(&[Subject::Key, Subject::Early, Subject::Late, Subject::Nested]);
+        let theme = rng.pick(&Subject::ALL);
         let (purges, has_slow) = (rng.pick(&PURGES), rng.one_in(2));
         let (left, others) = (8 + rng.below(16), rng.pick(&[2, 10]));
         let (losses, pace) = (rng.pick(&[0, 40, 100]), rng.pick(&[0, 6, 20]));
@@ -192,7 +192,7 @@ impl Simulation {
     fn begin(&mut self) {
         let rng = &mut self.rng;
         let node = self.nodes[rng.index(self.nodes.len())].clone();
-        let any = rng.pick(&[Subject::Key, Subject::Early, Subject::Late, Subject::Nested]);
+        let any = rng.pick(&Subject::ALL);
         let subject = if rng.one_in(self.others) { any } else { self.theme };
         self.tasks.push(if rng.one_in(3) {
             tokio::spawn(node.write(subject, rng.pick(self.purges)))

@@ -12,6 +12,7 @@
 mod backend;
 mod driver;
 mod nodes;
+mod page;
 mod rng;
 mod rules;
 mod table;

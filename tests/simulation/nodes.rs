@@ -6,7 +6,7 @@ use axum_caching::{Breaker, Cache, Event, Memoizer, NotStored, Profile, Result, 
 use tokio::task_local;
 
 use crate::{
-    backend::Shared,
+    backend::{Class, Shared},
     page::Page,
     rng::Rng,
     rules::{ERROR, STALE, TTL},
@@ -116,13 +116,13 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(world: &World, id: usize, skew: i64, compares: bool) -> Self {
+    pub fn new(world: &World, id: usize, skew: i64, class: Class) -> Self {
         let clock = ManualClock::new();
         clock.set(world.lock().table.now.saturating_add_signed(skew));
         let millis = Duration::from_millis;
         let profile = Profile::ttl(millis(TTL)).stale_while_revalidate(millis(STALE)).stale_if_error(millis(ERROR));
         let told = world.clone();
-        let cache = Cache::builder(Shared { world: world.clone(), node: id, compares })
+        let cache = Cache::builder(Shared { world: world.clone(), node: id, class })
             .clock(clock.clock())
             .profile(profile)
             // It counts calls, and would hide what the faults of single ones do.

@@ -38,6 +38,8 @@ struct Pending {
     node: usize,
     label: String,
     arrival: u64,
+    /// It is held up to this step, if anything else can be done.
+    until: u64,
     step: Step,
 }
 
@@ -114,24 +116,22 @@ impl World {
 impl State {
     fn push(&mut self, node: usize, label: String, step: Step) {
         self.arrivals += 1;
-        self.pending.push(Pending { node, label, arrival: self.arrivals, step });
+        self.pending.push(Pending { node, label, arrival: self.arrivals, until: 0, step });
     }
 
     pub fn waiting(&self) -> usize {
         self.pending.len()
     }
 
-    /// Does one of the things that wait, any of them.
-    pub fn go_on(&mut self, rng: &mut Rng, fault: impl FnOnce(&mut Rng) -> Fault) {
+    /// Does one of the things that wait, any of them; one in `holds` of these is held up instead, and then another.
+    pub fn go_on(&mut self, rng: &mut Rng, holds: u64, fault: impl FnOnce(&mut Rng) -> Fault) {
         // In an order that does not depend on who was woken first.
         self.pending.sort_by(|one, other| (&one.label, one.arrival).cmp(&(&other.label, other.arrival)));
-        let mut next = rng.index(self.pending.len());
-        // What a slow node does takes as long as a lot that others do.
-        for _ in 0..8 {
-            if self.slow != Some(self.pending[next].node) {
-                break;
-            }
-            next = rng.index(self.pending.len());
+        let mut next = self.any(rng);
+        if holds > 0 && rng.one_in(holds) {
+            // Long enough for others to begin and end something.
+            self.pending[next].until = self.step + 10 + rng.below(50);
+            next = self.any(rng);
         }
         let Pending { label, step, node, .. } = self.pending.remove(next);
         let fault = fault(rng);
@@ -139,6 +139,19 @@ impl State {
         if let Some(next) = step.0(self, fault) {
             self.push(node, format!("{label} <-"), next);
         }
+    }
+
+    /// What a slow node does, and what is held up, takes as long as a lot that others do.
+    fn any(&self, rng: &mut Rng) -> usize {
+        let mut next = rng.index(self.pending.len());
+        for _ in 0..8 {
+            let pending = &self.pending[next];
+            if self.slow != Some(pending.node) && pending.until <= self.step {
+                break;
+            }
+            next = rng.index(self.pending.len());
+        }
+        next
     }
 
     pub fn tell(&mut self, line: impl FnOnce() -> String) {

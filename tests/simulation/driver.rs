@@ -57,6 +57,16 @@ pub fn simulate(seed: u64, is_traced: bool) -> Outcome {
     runtime.expect("a runtime").block_on(Simulation::new(seed, is_traced).run())
 }
 
+/// What most of a seed is about.
+const THEMES: [Subject; 8] = {
+    use Subject::{Beside, Early, Key, Late, Nested, Page};
+    [Key, Key, Early, Late, Late, Nested, Page, Beside]
+};
+
+/// Operations that are worth to be held up: between them and what came before them anything may happen.
+const HELD: [&str; 8] =
+    [" set @t/lane", " delete @t/", " compare_and_set", " add @t/", " get @t/", " delete", ": row of", ": end of"];
+
 /// What there is more or less of in a seed. What is in none of its orders leaves room for something else: an order that
 /// needs three things of one kind is hardly met where all kinds are mixed.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +83,8 @@ struct Mix {
     pace: u64,
     /// How often an operation is held up.
     holds: u64,
+    /// Operations of one kind that are held up always, and for how many steps.
+    held: Option<(&'static str, u64)>,
     has_slow: bool,
     fails: bool,
     /// What is read is there at the beginning, and stale.
@@ -83,7 +95,7 @@ impl Mix {
     fn new(rng: &mut Rng, is_calm: bool) -> Self {
         let or_never = |n| if is_calm { 0 } else { n };
         Self {
-            theme: rng.pick(&Subject::ALL),
+            theme: rng.pick(&THEMES),
             purges: rng.pick(&PURGES),
             others: rng.pick(&[2, 10, 100]),
             writers: rng.pick(&[2, 3, 4]),
@@ -92,6 +104,7 @@ impl Mix {
             losses: rng.pick(&[0, 0, 40, 100]),
             pace: rng.pick(&[0, 6, 20]),
             holds: rng.pick(&[0, 6, 15]),
+            held: rng.one_in(2).then(|| (rng.pick(&HELD), rng.pick(&[15, 40]))),
             has_slow: rng.one_in(3),
             fails: !is_calm && rng.one_in(2),
             begins_stale: rng.one_in(3),
@@ -126,6 +139,7 @@ impl Simulation {
 
     async fn run(mut self) -> Outcome {
         self.warm_up().await;
+        self.world.lock().held = self.mix.held;
         while self.advance().await {}
         self.look_around().await;
         self.outcome()
@@ -238,6 +252,7 @@ impl Simulation {
 
     /// In the end somebody asks again, and some time later.
     async fn look_around(&mut self) {
+        self.world.lock().held = None;
         for pauses in 0..2 {
             (0..pauses * 5).for_each(|_| self.time_passes());
             let node = self.nodes[self.rng.index(self.nodes.len())].clone();

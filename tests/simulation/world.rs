@@ -34,6 +34,9 @@ impl Step {
     }
 }
 
+/// How the label of an answer ends.
+const ANSWER: &str = " <-";
+
 struct Pending {
     node: usize,
     label: String,
@@ -53,6 +56,8 @@ pub struct State {
     pub step: u64,
     /// Whose operations take longer than those of others.
     pub slow: Option<usize>,
+    /// What has this in its label is held up, each time, for so many steps.
+    pub held: Option<(&'static str, u64)>,
     pending: Vec<Pending>,
     arrivals: u64,
     trace: Option<Vec<String>>,
@@ -72,6 +77,7 @@ impl World {
             rules,
             step: 0,
             slow: None,
+            held: None,
             pending: Vec::new(),
             arrivals: 0,
             trace,
@@ -116,7 +122,9 @@ impl World {
 impl State {
     fn push(&mut self, node: usize, label: String, step: Step) {
         self.arrivals += 1;
-        self.pending.push(Pending { node, label, arrival: self.arrivals, until: 0, step });
+        let held = self.held.filter(|(what, _)| label.contains(what) && !label.ends_with(ANSWER));
+        let until = held.map_or(0, |(_, steps)| self.step + steps);
+        self.pending.push(Pending { node, label, arrival: self.arrivals, until, step });
     }
 
     pub fn waiting(&self) -> usize {
@@ -137,7 +145,7 @@ impl State {
         let fault = fault(rng);
         self.tell(|| if fault == Fault::None { label.clone() } else { format!("{label} [{fault:?}]") });
         if let Some(next) = step.0(self, fault) {
-            self.push(node, format!("{label} <-"), next);
+            self.push(node, format!("{label}{ANSWER}"), next);
         }
     }
 

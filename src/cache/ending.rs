@@ -152,6 +152,11 @@ impl Fill {
                 return None;
             }
         };
+        // Something else than the fill began with: a purge came, or another fill. Nothing is to hang on that, and what is
+        // compared with it is refused.
+        if self.token().is_some_and(|token| Token::of(&value) != Some(token)) {
+            return None;
+        }
         let record = Record::from_value(value).ok()?;
         let alive = record.meta.namespace == self.namespace || record.meta.namespace == 0;
         (alive && record.belongs_to(self.key.digested())).then_some(record)

@@ -6,15 +6,25 @@ use axum_caching::{Backend, BackendFuture, Error, ErrorKind, Result, Value};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::world::{Fault, State, Step, World};
+use crate::{
+    table::name,
+    world::{Fault, State, Step, World},
+};
+
+/// What a server can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Compares,
+    /// It gets, sets, adds and deletes, and nothing else.
+    Plain,
+}
 
 /// The connection of one node.
 #[derive(Clone)]
 pub struct Shared {
     pub world: World,
     pub node: usize,
-    /// Without it there is one node only, which keeps its fills and purges apart by itself.
-    pub compares: bool,
+    pub class: Class,
 }
 
 impl fmt::Debug for Shared {
@@ -35,7 +45,7 @@ impl Shared {
         key: &str,
         effect: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> BackendFuture<'a, T> {
-        let (node, world, label) = (self.node, self.world.clone(), format!("{}: {operation} {key}", self.node));
+        let (node, world, label) = (self.node, self.world.clone(), format!("{}: {operation} {}", self.node, name(key)));
         BackendFuture::new(async move {
             let (answer, answered) = oneshot::channel();
             world.push(node, label, move |state, fault| arrive(state, fault, effect, answer));
@@ -77,7 +87,7 @@ fn arrive<T: Send + 'static>(
 
 impl Backend for Shared {
     fn compares(&self) -> bool {
-        self.compares
+        self.class == Class::Compares
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
@@ -130,7 +140,7 @@ impl Backend for Shared {
         value: Value,
         ttl: Option<Duration>,
     ) -> BackendFuture<'a, bool> {
-        if !self.compares {
+        if !self.compares() {
             return BackendFuture::ready(Err(Error::new(ErrorKind::Unsupported, "it does not compare")));
         }
         let (own, token, bytes) = (key.to_owned(), token.to_vec(), to_bytes(&value));

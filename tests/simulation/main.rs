@@ -5,24 +5,25 @@
 //! answers, and when an origin reads its row: all of that waits in a list, of which the scheduler takes one at a time
 //! (`driver.rs`). What has to hold is in `rules.rs`.
 //!
-//! `SIMULATION_SEEDS=100000 cargo test --all-features --test simulation` runs more seeds than the usual, and
-//! `SIMULATION_SEED=7` one alone, with everything that happened.
+//! `SIMULATION_SEEDS=100000 cargo test --release --all-features --test simulation` runs more seeds than the usual, from
+//! `SIMULATION_FROM=1000000` on if that is set, and `SIMULATION_SEED=7` one alone, with everything that happened.
 #![expect(clippy::print_stderr, unreachable_pub, reason = "a seed that fails is told; a test has no outside")]
 
 mod backend;
 mod driver;
 mod nodes;
+mod page;
 mod rng;
 mod rules;
 mod table;
 mod world;
 
-use std::{env, num::NonZero, thread};
+use std::{env, num::NonZero, ops::Range, thread};
 
 use driver::{Outcome, simulate};
 
-/// So many seeds are run, if nobody says another number.
-const SEEDS: u64 = 4_000;
+/// So many seeds are run, if nobody says another number: half a minute on two cores, without optimization.
+const SEEDS: u64 = 10_000;
 
 fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().expect("a number"))
@@ -35,12 +36,19 @@ fn tell(seed: u64) -> Outcome {
     outcome
 }
 
+/// So often a long run says how far it is, in seeds of one core.
+const TOLD: u64 = 50_000;
+
 /// On each core a part of the seeds.
-fn run_all(seeds: u64) -> (Outcome, Vec<u64>) {
+fn run_all(seeds: Range<u64>) -> (Outcome, Vec<u64>) {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
-        let parts: Vec<_> =
-            (0..threads).map(|first| scope.spawn(move || run_part((0..seeds).skip(first).step_by(threads)))).collect();
+        let parts: Vec<_> = (0..threads)
+            .map(|first| {
+                let seeds = seeds.clone();
+                scope.spawn(move || run_part(seeds.skip(first).step_by(threads)))
+            })
+            .collect();
         let (mut sum, mut failed) = (Outcome::default(), Vec::new());
         for part in parts {
             let (part, failing) = part.join().expect("a simulation does not panic");
@@ -54,12 +62,15 @@ fn run_all(seeds: u64) -> (Outcome, Vec<u64>) {
 
 fn run_part(seeds: impl Iterator<Item = u64>) -> (Outcome, Vec<u64>) {
     let (mut sum, mut failed) = (Outcome::default(), Vec::new());
-    for seed in seeds {
+    for (done, seed) in (1..).zip(seeds) {
         let outcome = simulate(seed, false);
         if !outcome.failures.is_empty() {
             failed.push(seed);
         }
         sum.add(&outcome);
+        if done % TOLD == 0 {
+            eprintln!("one core is at seed {seed}, {done} done, failed: {failed:?}");
+        }
     }
     (sum, failed)
 }
@@ -71,7 +82,8 @@ fn no_order_of_events_serves_what_was_purged_and_none_leaves_a_caller_unanswered
         return;
     }
     let seeds = number("SIMULATION_SEEDS").unwrap_or(SEEDS);
-    let (sum, failed) = run_all(seeds);
+    let first = number("SIMULATION_FROM").unwrap_or(0);
+    let (sum, failed) = run_all(first..first + seeds);
     eprintln!("{seeds} seeds: {sum:?}");
     if let Some(&first) = failed.first() {
         tell(first);

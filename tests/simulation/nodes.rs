@@ -1,17 +1,24 @@
 //! Processes that share a server: what they read through their caches, and how they purge it.
 
-use std::{future::Future, time::Duration};
+use std::{cell::Cell, future::Future, time::Duration};
 
 use axum_caching::{Breaker, Cache, Event, Memoizer, NotStored, Profile, Result, testing::ManualClock};
+use tokio::task_local;
 
 use crate::{
-    backend::Shared,
+    backend::{Class, Shared},
+    page::Page,
     rng::Rng,
     rules::{ERROR, STALE, TTL},
     world::World,
 };
 
-pub const ROWS: usize = 3;
+pub const ROWS: usize = 4;
+
+task_local! {
+    /// Whether what a reader was last told of is a fresh entry of what it reads.
+    static FRESH: (Subject, Cell<bool>);
+}
 
 /// What is read; each has a row of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +31,36 @@ pub enum Subject {
     Late,
     /// A result that is made of the one with the late tag.
     Nested,
+    /// A response, of which there is another one beside it.
+    Page,
+    Beside,
 }
 
 impl Subject {
+    pub const ALL: [Self; 6] = [Self::Key, Self::Early, Self::Late, Self::Nested, Self::Page, Self::Beside];
+
     pub fn row(self) -> usize {
         match self {
             Self::Key => 0,
             Self::Early => 1,
             Self::Late | Self::Nested => 2,
+            Self::Page | Self::Beside => 3,
         }
+    }
+
+    /// What its key begins with.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Early => "memo/early/",
+            Self::Late => "memo/late/",
+            Self::Nested => "memo/nested/",
+            Self::Page | Self::Beside => "view/",
+        }
+    }
+
+    pub fn is_of_a_page(self) -> bool {
+        matches!(self, Self::Page | Self::Beside)
     }
 }
 
@@ -56,16 +84,18 @@ pub struct Call {
     pub fails: bool,
     /// The late tag is named before the data is read, or after it.
     pub tags_first: bool,
+    /// It is kept for half as long.
+    pub is_short: bool,
 }
 
 impl Call {
     pub fn plain(subject: Subject) -> Self {
-        Self { subject, is_owned: true, fails: false, tags_first: false }
+        Self { subject, is_owned: true, fails: false, tags_first: false, is_short: false }
     }
 
     pub fn any(rng: &mut Rng, subject: Subject, may_fail: bool) -> Self {
         let fails = may_fail && rng.one_in(4);
-        Self { subject, is_owned: rng.one_in(2), fails, tags_first: rng.one_in(4) }
+        Self { subject, is_owned: rng.one_in(2), fails, tags_first: rng.one_in(4), is_short: rng.one_in(2) }
     }
 }
 
@@ -82,16 +112,17 @@ pub struct Node {
     early: Memoizer<String>,
     late: Memoizer<String>,
     nested: Memoizer<String>,
+    page: Page,
 }
 
 impl Node {
-    pub fn new(world: &World, id: usize, skew: i64, compares: bool) -> Self {
+    pub fn new(world: &World, id: usize, skew: i64, class: Class) -> Self {
         let clock = ManualClock::new();
         clock.set(world.lock().table.now.saturating_add_signed(skew));
         let millis = Duration::from_millis;
         let profile = Profile::ttl(millis(TTL)).stale_while_revalidate(millis(STALE)).stale_if_error(millis(ERROR));
         let told = world.clone();
-        let cache = Cache::builder(Shared { world: world.clone(), node: id, compares })
+        let cache = Cache::builder(Shared { world: world.clone(), node: id, class })
             .clock(clock.clock())
             .profile(profile)
             // It counts calls, and would hide what the faults of single ones do.
@@ -99,7 +130,8 @@ impl Node {
             .observer(move |event: &Event<'_>| hear(&told, id, event))
             .build();
         let (early, late, nested) = (cache.memoizer("early"), cache.memoizer("late"), cache.memoizer("nested"));
-        Self { id, cache, clock, world: world.clone(), early, late, nested }
+        let page = Page::new(&cache);
+        Self { id, cache, clock, world: world.clone(), early, late, nested, page }
     }
 
     /// Reads, and has what it was served judged.
@@ -110,11 +142,12 @@ impl Node {
             state.tell(|| format!("{} reads {call:?}", self.id));
             state.rules.begin_read(call.subject, step, now)
         };
-        let answer = self.ask(call, began.step).await;
+        let ask = async { (self.ask(call, began.step).await, FRESH.with(|(_, fresh)| fresh.get())) };
+        let (answer, is_fresh) = FRESH.scope((call.subject, Cell::new(false)), ask).await;
         let mut state = self.world.lock();
-        state.tell(|| format!("{} has read {:?}: {answer:?}", self.id, call.subject));
+        state.tell(|| format!("{} has read {:?}: {answer:?}, from a fresh entry: {is_fresh}", self.id, call.subject));
         if let Ok(value) = answer {
-            state.rules.end_read(self.id, call.subject, began, &value);
+            state.rules.end_read(self.id, call.subject, began, &value, is_fresh);
         }
     }
 
@@ -130,11 +163,12 @@ impl Node {
             (Subject::Late, false) => self.late.try_call(&7, run).await,
             (Subject::Nested, true) => self.nested.try_call_owned(&7, run).await,
             (Subject::Nested, false) => self.nested.try_call(&7, run).await,
+            (Subject::Page | Subject::Beside, _) => self.page.get(self.clone(), call, since).await,
         }
     }
 
     /// The origin: it reads its row some time after it began, and ends some time after that.
-    fn run(self, call: Call, since: u64) -> impl Future<Output = Result<String, Failed>> + Send {
+    pub fn run(self, call: Call, since: u64) -> impl Future<Output = Result<String, Failed>> + Send {
         let subject = call.subject;
         async move {
             let running = Running::begin(&self, subject, since);
@@ -192,8 +226,7 @@ impl Node {
             let now = state.table.now;
             match how {
                 Purge::Clear => (0..ROWS).for_each(|row| state.rules.raise(row, rows[row])),
-                Purge::Mark if subject == Subject::Key => state.rules.mark(self.id, subject, rows[subject.row()], now),
-                Purge::Mark => {}
+                Purge::Mark => state.rules.mark(self.id, subject, rows[subject.row()], now),
                 _ => state.rules.raise(subject.row(), rows[subject.row()]),
             }
         }
@@ -207,6 +240,10 @@ impl Node {
         match (how, subject) {
             (Purge::Clear, _) => self.cache.clear().await,
             (Purge::Mark, Subject::Key) => self.cache.mark_stale("key").await.map(drop),
+            (Purge::Mark, Subject::Page) => self.cache.mark_stale_tag("page").await,
+            (Purge::Mark, Subject::Beside) => self.cache.mark_stale("view//").await.map(drop),
+            (Purge::Tag | Purge::All, Subject::Page | Subject::Beside) => self.cache.purge_tag("page").await,
+            (Purge::One, Subject::Page | Subject::Beside) => self.cache.delete("view//").await.map(drop),
             (Purge::Mark, _) => self.cache.mark_stale_tag(tag).await,
             (Purge::One | Purge::Tag, Subject::Key) => self.cache.delete("key").await.map(drop),
             (Purge::All, Subject::Key) => self.cache.delete_many(["other", "key"]).await.map(drop),
@@ -218,6 +255,19 @@ impl Node {
 }
 
 fn hear(world: &World, node: usize, event: &Event<'_>) {
+    // In the task of the reader, who may be served by a fill that it is not a part of; then it is told of nothing.
+    let note = |key: &str, is_fresh| {
+        let _ = FRESH.try_with(|(subject, fresh)| {
+            if key.starts_with(subject.key()) {
+                fresh.set(is_fresh);
+            }
+        });
+    };
+    match event {
+        Event::Hit { key } => note(key, true),
+        Event::Stale { key } | Event::Miss { key, .. } | Event::Shared { key } => note(key, false),
+        _ => {}
+    }
     let mut state = world.lock();
     state.tell(|| format!("{node} {event:?}"));
     if let Event::NotStored { reason: NotStored::Refused, .. } = event {

@@ -23,6 +23,8 @@ struct Run {
 struct Mark {
     subject: Subject,
     version: u64,
+    /// Which reader has to know of it: of a tag everybody, of a key all whose clocks are not behind that.
+    since: u64,
     until: u64,
 }
 
@@ -88,15 +90,17 @@ impl Rules {
 
     /// An entry was marked, by a node, which was acknowledged now.
     pub fn mark(&mut self, node: usize, subject: Subject, version: u64, now: u64) {
-        let until = now.saturating_add_signed(self.skews[node]) + STALE.max(ERROR);
-        self.marks.push(Mark { subject, version, until });
+        let here = now.saturating_add_signed(self.skews[node]);
+        let is_of_a_key = matches!(subject, Subject::Key | Subject::Beside);
+        let since = if is_of_a_key { here } else { 0 };
+        self.marks.push(Mark { subject, version, since, until: here + STALE.max(ERROR) });
     }
 
     pub fn begin_read(&self, subject: Subject, step: u64, now: u64) -> Began {
         Began { step, now, floor: self.floors[subject.row()], marks: self.marks.len() }
     }
 
-    pub fn end_read(&mut self, node: usize, subject: Subject, began: Began, value: &str) {
+    pub fn end_read(&mut self, node: usize, subject: Subject, began: Began, value: &str, is_fresh: bool) {
         self.served += 1;
         let version = number(value.as_bytes(), "version=").expect("it was made here");
         let run = number(value.as_bytes(), "run=").expect("it was made here");
@@ -105,9 +109,15 @@ impl Rules {
             self.failures.push(format!("{who}: {} was purged before", began.floor));
         }
         let here = began.now.saturating_add_signed(self.skews[node]);
-        let overdue = |mark: &&Mark| mark.subject == subject && version < mark.version && mark.until <= here;
-        if let Some(mark) = self.marks[..began.marks].iter().find(overdue) {
-            self.failures.push(format!("{who}: it was marked stale, and good until {}, {here} now", mark.until));
+        let older = |mark: &&Mark| mark.subject.row() == subject.row() && version < mark.version;
+        for mark in self.marks[..began.marks].iter().filter(older) {
+            if is_fresh && mark.since <= here {
+                self.failures.push(format!("{who} as fresh: it was marked stale before"));
+            }
+            // What a tag is marked for is good for as long as it was before.
+            if mark.subject == Subject::Key && mark.until <= here {
+                self.failures.push(format!("{who}: it was marked stale, and good until {}, {here} now", mark.until));
+            }
         }
         let run = &self.runs[usize::try_from(run).expect("few")];
         let window = if self.is_calm { STALE } else { STALE.max(ERROR) };
@@ -122,8 +132,9 @@ impl Rules {
         let (purging, purged) = self.purging[node];
         let other = |run: &&Run| run.is_running && (run.node, run.subject) == (node, subject);
         if let Some(other) = self.runs.iter().find(other) {
-            // A purge detaches the runs of the calls that began before it.
-            if self.is_calm && purging == 0 && purged < other.since.min(since) {
+            // A purge detaches the runs of the calls that began before it; and who asks for a page does not know yet by
+            // what its variants are told apart.
+            if self.is_calm && !subject.is_of_a_page() && purging == 0 && purged < other.since.min(since) {
                 self.failures
                     .push(format!("two runs of {subject:?} on node {node}, since {} and {since}", other.since));
             }

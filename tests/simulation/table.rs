@@ -6,31 +6,46 @@ use bytes::Bytes;
 
 use crate::rng::Rng;
 
-/// Records with their ends, by its own clock; in an order that does not depend on chance.
+/// Records with their ends, by its own clock.
 #[derive(Debug)]
 pub struct Table {
-    records: BTreeMap<String, (Bytes, u64)>,
+    records: BTreeMap<String, Record>,
+    /// How many were ever stored.
+    stored: u64,
     /// True milliseconds.
     pub now: u64,
+}
+
+#[derive(Debug)]
+struct Record {
+    bytes: Bytes,
+    end: u64,
+    stored: u64,
+}
+
+/// What a key is called here: that of a variant has a number in it, which is another one each time.
+pub fn name(key: &str) -> &str {
+    if key.starts_with("view//") && key != "view//" { "view//.." } else { key }
 }
 
 impl Table {
     pub fn new() -> Self {
         // 2026-01-01T00:00:00Z.
-        Self { records: BTreeMap::new(), now: 1_767_225_600_000 }
+        Self { records: BTreeMap::new(), stored: 0, now: 1_767_225_600_000 }
     }
 
     pub fn get(&self, key: &str) -> Option<Bytes> {
-        self.records.get(key).filter(|(_, end)| *end > self.now).map(|(bytes, _)| bytes.clone())
+        self.records.get(key).filter(|record| record.end > self.now).map(|record| record.bytes.clone())
     }
 
     pub fn set(&mut self, key: String, bytes: Bytes, ttl: Option<Duration>) {
         let end = ttl.map_or(u64::MAX, |ttl| self.now + u64::try_from(ttl.as_millis()).expect("no eternity"));
-        self.records.insert(key, (bytes, end));
+        self.stored += 1;
+        self.records.insert(key, Record { bytes, end, stored: self.stored });
     }
 
     pub fn remove(&mut self, key: &str) -> bool {
-        self.records.remove(key).is_some_and(|(_, end)| end > self.now)
+        self.records.remove(key).is_some_and(|record| record.end > self.now)
     }
 
     pub fn clear(&mut self, prefix: &str) {
@@ -43,8 +58,11 @@ impl Table {
             self.records.clear();
             return "everything".to_owned();
         }
-        let key = self.records.keys().nth(rng.index(self.records.len())).cloned().expect("so many are there");
+        // In an order that does not depend on chance.
+        let mut keys: Vec<_> = self.records.iter().map(|(key, record)| (name(key), record.stored, key)).collect();
+        keys.sort_unstable();
+        let key = keys[rng.index(keys.len())].2.clone();
         self.records.remove(&key);
-        key
+        name(&key).to_owned()
     }
 }

@@ -34,10 +34,15 @@ impl Step {
     }
 }
 
+/// How the label of an answer ends.
+const ANSWER: &str = " <-";
+
 struct Pending {
     node: usize,
     label: String,
     arrival: u64,
+    /// It is held up to this step, if anything else can be done.
+    until: u64,
     step: Step,
 }
 
@@ -51,6 +56,8 @@ pub struct State {
     pub step: u64,
     /// Whose operations take longer than those of others.
     pub slow: Option<usize>,
+    /// What has this in its label is held up, each time, for so many steps.
+    pub held: Option<(&'static str, u64)>,
     pending: Vec<Pending>,
     arrivals: u64,
     trace: Option<Vec<String>>,
@@ -70,6 +77,7 @@ impl World {
             rules,
             step: 0,
             slow: None,
+            held: None,
             pending: Vec::new(),
             arrivals: 0,
             trace,
@@ -114,31 +122,44 @@ impl World {
 impl State {
     fn push(&mut self, node: usize, label: String, step: Step) {
         self.arrivals += 1;
-        self.pending.push(Pending { node, label, arrival: self.arrivals, step });
+        let held = self.held.filter(|(what, _)| label.contains(what) && !label.ends_with(ANSWER));
+        let until = held.map_or(0, |(_, steps)| self.step + steps);
+        self.pending.push(Pending { node, label, arrival: self.arrivals, until, step });
     }
 
     pub fn waiting(&self) -> usize {
         self.pending.len()
     }
 
-    /// Does one of the things that wait, any of them.
-    pub fn go_on(&mut self, rng: &mut Rng, fault: impl FnOnce(&mut Rng) -> Fault) {
+    /// Does one of the things that wait, any of them; one in `holds` of these is held up instead, and then another.
+    pub fn go_on(&mut self, rng: &mut Rng, holds: u64, fault: impl FnOnce(&mut Rng) -> Fault) {
         // In an order that does not depend on who was woken first.
         self.pending.sort_by(|one, other| (&one.label, one.arrival).cmp(&(&other.label, other.arrival)));
-        let mut next = rng.index(self.pending.len());
-        // What a slow node does takes as long as a lot that others do.
-        for _ in 0..8 {
-            if self.slow != Some(self.pending[next].node) {
-                break;
-            }
-            next = rng.index(self.pending.len());
+        let mut next = self.any(rng);
+        if holds > 0 && rng.one_in(holds) {
+            // Long enough for others to begin and end something.
+            self.pending[next].until = self.step + 10 + rng.below(50);
+            next = self.any(rng);
         }
         let Pending { label, step, node, .. } = self.pending.remove(next);
         let fault = fault(rng);
         self.tell(|| if fault == Fault::None { label.clone() } else { format!("{label} [{fault:?}]") });
         if let Some(next) = step.0(self, fault) {
-            self.push(node, format!("{label} <-"), next);
+            self.push(node, format!("{label}{ANSWER}"), next);
         }
+    }
+
+    /// What a slow node does, and what is held up, takes as long as a lot that others do.
+    fn any(&self, rng: &mut Rng) -> usize {
+        let mut next = rng.index(self.pending.len());
+        for _ in 0..8 {
+            let pending = &self.pending[next];
+            if self.slow != Some(pending.node) && pending.until <= self.step {
+                break;
+            }
+            next = rng.index(self.pending.len());
+        }
+        next
     }
 
     pub fn tell(&mut self, line: impl FnOnce() -> String) {

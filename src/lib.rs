@@ -105,7 +105,8 @@
 //!
 //! # Backends
 //!
-//! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; others implement [`Backend`].
+//! [`MemoryBackend`] (64 MiB and 10 000 entries by default), `MemcachedBackend` and [`NullBackend`]; others implement
+//! [`Backend`].
 //!
 //! # Features
 //!
@@ -117,6 +118,7 @@
 //! | `json` | no | no [`codec`]`::Json` |
 //! | `tracing` | no | [events](Event) and warnings go to the [`Observer`] only; fills that outlive their client lose their span |
 //! | `metrics` | no | [events](Event) are counted in [`CacheStats`] only |
+//! | `memcached` | no | no `MemcachedBackend` |
 //! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.
@@ -157,6 +159,8 @@ pub mod testing;
 pub mod private;
 
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
+#[cfg(feature = "memcached")]
+pub use backend::{MemcachedBackend, MemcachedBackendBuilder};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
 pub use cache::{Cache, CacheBuilder, FillContext, Purge, Reach, Receipt};

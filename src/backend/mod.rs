@@ -7,6 +7,8 @@ mod breaker;
 mod disowned;
 mod future;
 mod guard;
+#[cfg(feature = "memcached")]
+mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
 mod null;
@@ -17,6 +19,8 @@ use std::{fmt, sync::Arc, time::Duration};
 pub use breaker::{Breaker, BreakerState};
 pub use future::BackendFuture;
 pub(crate) use guard::Guard;
+#[cfg(feature = "memcached")]
+pub use memcached::{MemcachedBackend, MemcachedBackendBuilder};
 #[cfg(feature = "memory")]
 pub use memory::{MemoryBackend, MemoryBackendBuilder};
 pub use null::NullBackend;

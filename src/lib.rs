@@ -106,7 +106,8 @@
 //! # Backends
 //!
 //! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; with the feature `file` `FileBackend`, a
-//! directory that processes share (1 GiB and 100 000 entries); others implement [`Backend`].
+//! directory that processes share (1 GiB and 100 000 entries); with the feature `memcached` `MemcachedBackend`; others
+//! implement [`Backend`].
 //!
 //! # Features
 //!
@@ -119,6 +120,7 @@
 //! | `json` | no | no [`codec`]`::Json` |
 //! | `tracing` | no | [events](Event) and warnings go to the [`Observer`] only; fills that outlive their client lose their span |
 //! | `metrics` | no | [events](Event) are counted in [`CacheStats`] only |
+//! | `memcached` | no | no `MemcachedBackend` |
 //! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.
@@ -161,6 +163,8 @@ pub mod private;
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
 #[cfg(all(feature = "file", unix))]
 pub use backend::{FileBackend, FileBackendBuilder};
+#[cfg(feature = "memcached")]
+pub use backend::{MemcachedBackend, MemcachedBackendBuilder};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
 pub use cache::{Cache, CacheBuilder, FillContext, Purge, Reach, Receipt};

@@ -9,6 +9,8 @@ mod disowned;
 mod file;
 mod future;
 mod guard;
+#[cfg(feature = "memcached")]
+mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
 mod null;
@@ -21,6 +23,8 @@ pub use breaker::{Breaker, BreakerState};
 pub use file::{FileBackend, FileBackendBuilder};
 pub use future::BackendFuture;
 pub(crate) use guard::Guard;
+#[cfg(feature = "memcached")]
+pub use memcached::{MemcachedBackend, MemcachedBackendBuilder};
 #[cfg(feature = "memory")]
 pub use memory::{MemoryBackend, MemoryBackendBuilder};
 pub use null::NullBackend;

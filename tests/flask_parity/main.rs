@@ -35,6 +35,8 @@ mod test_cachelib;
 mod test_file_system_cache;
 mod test_hash_method;
 mod test_init;
+#[cfg(all(feature = "memcached", unix))]
+mod test_memcached_cache;
 mod test_memoize;
 mod test_serializer;
 mod test_serializers;

@@ -1,5 +1,8 @@
 //! `test_backend_cache.py`: what the backends do, behind a cache as a program has it.
 
+#[cfg(all(feature = "memcached", unix))]
+mod test_memcached_cache;
+
 use axum_caching::{Cache, MemoryBackend, NullBackend, Ttl};
 
 use crate::fixture::*;

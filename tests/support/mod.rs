@@ -8,6 +8,8 @@
 )]
 
 pub mod held;
+#[cfg(all(feature = "memcached", unix))]
+pub mod memcached;
 pub mod revalidate;
 pub mod scripted;
 pub mod stale;

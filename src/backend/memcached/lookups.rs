@@ -1,0 +1,150 @@
+//! What is read.
+
+use bytes::Bytes;
+
+use super::{
+    MemcachedBackend, all,
+    item::{Item, is_over},
+    key::Name,
+    pieces::{self, Pieces},
+    protocol::{Batch, Reply, WireKey},
+    server::Server,
+    stamped::Purpose,
+    unexpected,
+};
+use crate::{backend::BackendFuture, clock::Clock, error::Result, value::Value};
+
+/// So many keys are asked for in one batch.
+pub(super) const BATCH: usize = 256;
+
+/// The key of an entry under the stamps of now.
+pub(super) fn wire_key<'a>(clears: &super::clears::Clears, key: &str, name: &'a Name<'_>) -> WireKey<'a> {
+    WireKey { stamp: Some(clears.stamp(key)), text: &name.text }
+}
+
+/// Whether a server has something under a key that is not over.
+pub(super) fn is_live(clock: &Clock, reply: &Reply, whole: Option<&str>) -> bool {
+    match reply {
+        Reply::Done(about) => !is_over(about, clock.now()),
+        Reply::Value(about, bytes) => {
+            Item::read(about, bytes.clone(), whole).is_some_and(|item| item.end > clock.now())
+        }
+        _ => false,
+    }
+}
+
+impl MemcachedBackend {
+    pub(super) async fn look_up(&self, key: &str) -> Result<Option<Value>> {
+        let name = Name::new(key);
+        let server = self.server(&name);
+        let answered = server.stamped(Purpose::Read, |clears, batch| batch.get(wire_key(clears, key, &name))).await?;
+        let Some(mut answered) = answered else { return Ok(None) };
+        let reply = answered.last();
+        let is_there = matches!(reply, Reply::Value(..));
+        let found = match self.item(server, reply, &name)? {
+            Some(item) => self.value(item).await?,
+            None => None,
+        };
+        if found.is_none() && is_there {
+            self.forget(server, key, &name).await;
+        }
+        Ok(found)
+    }
+
+    /// Takes away what cannot be read, is over or is in pieces of which one is gone: it would keep an `add` from the key.
+    async fn forget(&self, server: &Server, key: &str, name: &Name<'_>) {
+        // It was a miss before this too.
+        let _ = server.stamped(Purpose::Delete, |clears, batch| batch.delete(wire_key(clears, key, name))).await;
+    }
+
+    /// What was read, if it is an entry that is not over.
+    pub(super) fn item(&self, server: &Server, reply: Reply, name: &Name<'_>) -> Result<Option<Item>> {
+        match reply {
+            Reply::Value(about, bytes) => {
+                let item = Item::read(&about, bytes, name.whole);
+                Ok(item.filter(|item| item.end > self.0.clock.now()))
+            }
+            Reply::Absent => Ok(None),
+            other => Err(unexpected(server, &other)),
+        }
+    }
+
+    async fn value(&self, item: Item) -> Result<Option<Value>> {
+        if !item.in_pieces {
+            return Ok(Some(Value::from_bytes(item.value)));
+        }
+        // Boxed, since hardly any value is in pieces, and all would have the room for it.
+        let value = Box::pin(self.join(item.value)).await?;
+        Ok(value.map(Value::from_bytes))
+    }
+
+    /// The value of an entry that names its pieces.
+    pub(super) async fn join(&self, entry: Bytes) -> Result<Option<Bytes>> {
+        let Some(pieces) = Pieces::read(entry, self.0.split.max(self.0.item_limit)) else { return Ok(None) };
+        let keys = pieces.keys();
+        let mut parts: Vec<Option<Bytes>> = vec![None; keys.len()];
+        let ask = |(server, places)| BackendFuture::new(parts_on(server, &keys, places));
+        let found = all(self.by_server(keys.iter().map(String::as_str)).into_iter().map(ask).collect()).await?;
+        for (place, reply) in found.into_iter().flatten() {
+            if let Reply::Value(_, bytes) = reply {
+                parts[place] = Some(bytes);
+            }
+        }
+        Ok(pieces.join(&parts))
+    }
+
+    pub(super) async fn is_there(&self, key: &str) -> Result<bool> {
+        let name = Name::new(key);
+        let server = self.server(&name);
+        let answered = server.stamped(Purpose::Read, |clears, batch| batch.look(wire_key(clears, key, &name))).await?;
+        Ok(answered.is_some_and(|mut answered| is_live(&self.0.clock, &answered.last(), name.whole)))
+    }
+
+    /// All servers are asked at once, each for all of its keys.
+    pub(super) async fn look_up_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>> {
+        let mut values: Vec<Option<Value>> = vec![None; keys.len()];
+        let ask = |(server, places): (_, Vec<usize>)| BackendFuture::new(self.look_up_on(server, keys, places));
+        let found = all(self.by_server(keys.iter().copied()).into_iter().map(ask).collect()).await?;
+        for (place, item) in found.into_iter().flatten() {
+            values[place] = self.value(item).await?;
+            if values[place].is_none() {
+                let name = Name::new(keys[place]);
+                self.forget(self.server(&name), keys[place], &name).await;
+            }
+        }
+        Ok(values)
+    }
+
+    async fn look_up_on(&self, server: &Server, keys: &[&str], places: Vec<usize>) -> Result<Vec<(usize, Item)>> {
+        let mut found = Vec::with_capacity(places.len());
+        for some in places.chunks(BATCH) {
+            let names: Vec<_> = some.iter().map(|&place| (keys[place], Name::new(keys[place]))).collect();
+            let fill = |clears: &_, batch: &mut Batch| {
+                for (key, name) in &names {
+                    batch.get(wire_key(clears, key, name));
+                }
+            };
+            let Some(answered) = server.stamped(Purpose::Read, fill).await? else { continue };
+            for ((&place, (_, name)), reply) in some.iter().zip(&names).zip(answered.replies) {
+                if let Some(item) = self.item(server, reply, name)? {
+                    found.push((place, item));
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The pieces that one server has.
+async fn parts_on(server: &Server, keys: &[String], places: Vec<usize>) -> Result<Vec<(usize, Reply)>> {
+    let mut found = Vec::with_capacity(places.len());
+    for some in places.chunks(pieces::AT_ONCE) {
+        let mut batch = server.batch();
+        for &place in some {
+            batch.get(pieces::key(&keys[place]));
+        }
+        let replies = server.ask(&server.connection().await?, &batch).await?;
+        found.extend(some.iter().copied().zip(replies));
+    }
+    Ok(found)
+}

@@ -9,7 +9,7 @@ use crate::{
     nodes::{Call, Node, Purge, Subject},
     rng::Rng,
     rules::{Rules, STALE, TTL},
-    world::{Fault, World},
+    world::{Fault, Held, World},
 };
 
 /// What came of one seed.
@@ -83,8 +83,8 @@ struct Mix {
     pace: u64,
     /// How often an operation is held up.
     holds: u64,
-    /// Operations of one kind that are held up always, and for how many steps.
-    held: Option<(&'static str, u64)>,
+    /// Operations of up to two kinds that are held up always, and for how many steps.
+    held: Held,
     has_slow: bool,
     fails: bool,
     /// What is read is there at the beginning, and stale.
@@ -104,7 +104,7 @@ impl Mix {
             losses: rng.pick(&[0, 0, 40, 100]),
             pace: rng.pick(&[0, 6, 20]),
             holds: rng.pick(&[0, 6, 15]),
-            held: rng.one_in(2).then(|| (rng.pick(&HELD), rng.pick(&[15, 40]))),
+            held: [(); 2].map(|()| (!rng.one_in(3)).then(|| (rng.pick(&HELD), rng.pick(&[15, 40])))),
             has_slow: rng.one_in(3),
             fails: !is_calm && rng.one_in(2),
             begins_stale: rng.one_in(3),
@@ -252,7 +252,7 @@ impl Simulation {
 
     /// In the end somebody asks again, and some time later.
     async fn look_around(&mut self) {
-        self.world.lock().held = None;
+        self.world.lock().held = Held::default();
         for pauses in 0..2 {
             (0..pauses * 5).for_each(|_| self.time_passes());
             let node = self.nodes[self.rng.index(self.nodes.len())].clone();

@@ -55,19 +55,14 @@ pub(crate) fn decide(now: u64, namespace: u64, meta: &Meta, has_failed: impl FnO
     if now < meta.fresh_until {
         return Decision::Fresh(times(now, meta));
     }
-    stale(now, meta, has_failed)
+    stale(now, meta, now < meta.stale_until, now < meta.error_until, has_failed)
 }
 
 /// As [`decide`], for a record of which something was marked stale that it depends on: it is stale before its time, and
 /// of use only if it has windows at all.
 pub(crate) fn decide_marked(now: u64, meta: &Meta, has_failed: impl FnOnce() -> bool) -> Decision {
-    let has = |until: u64| until > meta.fresh_until;
-    let windows = Meta {
-        stale_until: if has(meta.stale_until) { meta.stale_until } else { 0 },
-        error_until: if has(meta.error_until) { meta.error_until } else { 0 },
-        ..meta.clone()
-    };
-    stale(now, &windows, has_failed)
+    let has = |until: u64| until > meta.fresh_until && now < until;
+    stale(now, meta, has(meta.stale_until), has(meta.error_until), has_failed)
 }
 
 /// Ends the ttl of a record now, if it has not ended; its windows begin. One that is fresh for ever has none.
@@ -92,8 +87,7 @@ pub(crate) fn is_cleared(namespace: u64, meta: &Meta) -> bool {
 }
 
 #[cold]
-fn stale(now: u64, meta: &Meta, has_failed: impl FnOnce() -> bool) -> Decision {
-    let (revalidates, rescues) = (now < meta.stale_until, now < meta.error_until);
+fn stale(now: u64, meta: &Meta, revalidates: bool, rescues: bool, has_failed: impl FnOnce() -> bool) -> Decision {
     match (revalidates || rescues) && has_failed() {
         true => Decision::Spared(times(now, meta)),
         false if revalidates => Decision::Stale(times(now, meta)),

@@ -105,7 +105,8 @@
 //!
 //! # Backends
 //!
-//! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; others implement [`Backend`].
+//! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; with the feature `file` `FileBackend`, a
+//! directory that processes share (1 GiB and 100 000 entries); others implement [`Backend`].
 //!
 //! # Features
 //!
@@ -114,6 +115,7 @@
 //! | `memory` | yes | no [`MemoryBackend`] |
 //! | `axum` | yes | no [`CachePolicy`] as a part of a response, no path of nested routers, no `CacheLayer::around` |
 //! | `macros` | yes | no [`memoize`] and [`cached`] attributes |
+//! | `file` | no | no `FileBackend`: entries in files. It is for Unix |
 //! | `json` | no | no [`codec`]`::Json` |
 //! | `tracing` | no | [events](Event) and warnings go to the [`Observer`] only; fills that outlive their client lose their span |
 //! | `metrics` | no | [events](Event) are counted in [`CacheStats`] only |
@@ -157,6 +159,8 @@ pub mod testing;
 pub mod private;
 
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
+#[cfg(all(feature = "file", unix))]
+pub use backend::{FileBackend, FileBackendBuilder};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
 pub use cache::{Cache, CacheBuilder, FillContext, Purge, Reach, Receipt};

@@ -127,6 +127,15 @@ impl Value {
         }
     }
 
+    /// The bytes, if it was made of bytes, as records of stamps and leases are.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Repr::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// What sort of object it is, if it is one.
     pub(crate) fn live_kind(&self) -> Option<u8> {
         match &self.0 {

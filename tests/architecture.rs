@@ -50,6 +50,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     // `CacheLayer::around` makes the body type of `axum::serve`.
     ("axum", &["axum", "layer/around.rs"]),
     ("quick_cache", &["backend/memory"]),
+    ("rustix", &["backend/file"]),
+    ("sha2", &["backend/file"]),
     ("dashmap", &["sync.rs", "cache/functions.rs"]),
     ("loom", &["sync", "flight/model", "cache/model.rs"]),
     ("metrics", &["observe/metrics.rs"]),

@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use axum_caching::{Cache, Ttl, testing::ManualClock};
+use axum_caching::{Cache, Memoizer, Ttl, testing::ManualClock};
 use bytewise::{
     data::{Data, PURGES, found, purge},
     settle,
@@ -25,6 +25,8 @@ on_both_backends! {
     a_purged_fill_that_fails_leaves_the_newer_one_alone,
     two_purges_refuse_two_generations_of_fills,
     an_acknowledged_purge_is_never_overtaken,
+    a_value_whose_tag_is_purged_is_read_by_no_call,
+    what_is_made_of_a_value_that_was_read_goes_with_its_tag,
 }
 
 async fn a_purge_refuses_a_fill_under_way(cache: Cache, _: ManualClock) {
@@ -211,4 +213,54 @@ async fn an_acknowledged_purge_is_never_overtaken(cache: Cache, _: ManualClock) 
         task.await.unwrap();
     }
     runtime.shutdown_background();
+}
+
+/// A value with a tag that is found in the data.
+async fn tagged(cache: &Cache) {
+    // Late tags are not stored at first where tags are shared with other processes.
+    for _ in 0..3 {
+        let compute = async || {
+            Memoizer::context().tag("user:7");
+            "by user 7".to_owned()
+        };
+        cache.get_or_compute("post", Ttl::Default, compute).await;
+    }
+}
+
+async fn a_value_whose_tag_is_purged_is_read_by_no_call(cache: Cache, _: ManualClock) {
+    for marks in [false, true] {
+        tagged(&cache).await;
+        assert_eq!(cache.get("post").await.unwrap(), Some("by user 7".to_owned()));
+
+        let purge = cache.purge().tag("user:7");
+        let purge = if marks { purge.mark_stale() } else { purge };
+        assert!(purge.run().await.is_complete());
+
+        assert_eq!(cache.get::<String>("post").await.unwrap(), None);
+        assert_eq!(cache.get_many::<String>(["post", "none"]).await.unwrap(), [None, None]);
+        assert!(!cache.has("post").await.unwrap());
+        assert!(cache.add("post", "another", Ttl::Default).await.unwrap(), "nothing is there");
+        assert_eq!(cache.get("post").await.unwrap(), Some("another".to_owned()));
+        cache.delete("post").await.unwrap();
+    }
+}
+
+async fn what_is_made_of_a_value_that_was_read_goes_with_its_tag(cache: Cache, _: ManualClock) {
+    let page: Memoizer<String> = cache.memoizer("page");
+    let show = |many: bool| {
+        let (page, cache) = (page.clone(), cache.clone());
+        async move {
+            let read = async || match many {
+                false => cache.get::<String>("post").await.unwrap().unwrap_or_default(),
+                true => cache.get_many::<String>(["post"]).await.unwrap()[0].clone().unwrap_or_default(),
+            };
+            page.call(&many, read).await
+        }
+    };
+    for many in [false, true] {
+        tagged(&cache).await;
+        assert_eq!(show(many).await, "by user 7");
+        cache.purge_tag("user:7").await.unwrap();
+        assert_eq!(show(many).await, "", "{many}");
+    }
 }

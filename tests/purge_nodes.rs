@@ -1,16 +1,17 @@
-//! Purges by one process against fills of another, over a backend that compares and sets.
+//! Purges by one process against fills of another, over a shared backend: one that compares and sets, and one that
+//! does not.
 #![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytewise;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum_caching::{
     Backend, Cache, Memoizer, MemoryBackend, Profile, Ttl,
     testing::{Chaos, ManualClock},
 };
-use bytewise::settle;
+use bytewise::{Bytewise, settle};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -20,15 +21,19 @@ struct Nodes {
     here: Cache,
     there: Cache,
     clock: ManualClock,
-    backend: Chaos,
+    backend: Arc<dyn Backend>,
 }
 
-fn nodes() -> Nodes {
+fn nodes(compares: bool) -> Nodes {
     let clock = ManualClock::new();
-    let backend = Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build());
+    let backend: Arc<dyn Backend> = match compares {
+        true => Arc::new(Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build())),
+        false => Arc::new(Bytewise::new(clock.clock())),
+    };
+    assert_eq!(backend.compares(), compares);
     let node = || {
         let profile = Profile::ttl(MINUTE).stale_while_revalidate(MINUTE).stale_if_error(10 * MINUTE);
-        Cache::builder(backend.clone()).clock(clock.clock()).profile(profile).build()
+        Cache::builder(Arc::clone(&backend)).clock(clock.clock()).profile(profile).build()
     };
     Nodes { here: node(), there: node(), clock, backend }
 }
@@ -64,10 +69,37 @@ async fn purge(cache: &Cache, how: &str) {
     }
 }
 
-#[tokio::test]
-async fn a_purge_of_one_process_wins_against_the_first_fill_of_another() {
+macro_rules! with_and_without_compare_and_set {
+    ($($test:ident),* $(,)?) => {
+        mod compared {$(
+            #[tokio::test]
+            async fn $test() {
+                super::$test(true).await;
+            }
+        )*}
+
+        mod guarded {$(
+            #[tokio::test]
+            async fn $test() {
+                super::$test(false).await;
+            }
+        )*}
+    };
+}
+
+with_and_without_compare_and_set! {
+    a_purge_of_one_process_wins_against_the_first_fill_of_another,
+    a_purge_of_one_process_wins_against_a_refresh_of_another,
+    those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again,
+    one_memoized_result_that_is_deleted_elsewhere_does_not_come_back,
+    a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back,
+    two_processes_that_fill_at_once_leave_an_entry,
+    a_place_that_was_lost_costs_the_fill_its_entry_and_nothing_else,
+}
+
+async fn a_purge_of_one_process_wins_against_the_first_fill_of_another(compares: bool) {
     for how in PURGES {
-        let nodes = nodes();
+        let nodes = nodes(compares);
         let (run, go) = begin(&nodes.here, "old");
         settle().await;
         purge(&nodes.there, how).await;
@@ -80,10 +112,9 @@ async fn a_purge_of_one_process_wins_against_the_first_fill_of_another() {
     }
 }
 
-#[tokio::test]
-async fn a_purge_of_one_process_wins_against_a_refresh_of_another() {
+async fn a_purge_of_one_process_wins_against_a_refresh_of_another(compares: bool) {
     for how in PURGES {
-        let nodes = nodes();
+        let nodes = nodes(compares);
         assert_eq!(read(&nodes.here, "old").await, "old");
         settle().await;
         nodes.clock.advance(MINUTE);
@@ -99,9 +130,8 @@ async fn a_purge_of_one_process_wins_against_a_refresh_of_another() {
     }
 }
 
-#[tokio::test]
-async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again() {
-    let nodes = nodes();
+async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again(compares: bool) {
+    let nodes = nodes(compares);
     let (run, go) = begin(&nodes.here, "old");
     settle().await;
     let (follower, may) = begin(&nodes.here, "new");
@@ -114,9 +144,8 @@ async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again() 
     assert_eq!(follower.await.unwrap(), "new");
 }
 
-#[tokio::test]
-async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back() {
-    let nodes = nodes();
+async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back(compares: bool) {
+    let nodes = nodes(compares);
     let (here, there): (Memoizer<String>, Memoizer<String>) =
         (nodes.here.memoizer("name"), nodes.there.memoizer("name"));
     let (go, may_go) = oneshot::channel::<()>();
@@ -138,10 +167,9 @@ async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back() {
     assert_eq!(there.call(&7, async || "new".to_owned()).await, "new");
 }
 
-#[tokio::test]
-async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back() {
+async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back(compares: bool) {
     for deleted in [1, 2, 3] {
-        let nodes = nodes();
+        let nodes = nodes(compares);
         let (here, there): (Memoizer<String>, Memoizer<String>) =
             (nodes.here.memoizer("name"), nodes.there.memoizer("name"));
         let (go, may_go) = oneshot::channel::<()>();
@@ -164,9 +192,8 @@ async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back() {
     }
 }
 
-#[tokio::test]
-async fn two_processes_that_fill_at_once_leave_an_entry() {
-    let nodes = nodes();
+async fn two_processes_that_fill_at_once_leave_an_entry(compares: bool) {
+    let nodes = nodes(compares);
     let (one, go_one) = begin(&nodes.here, "one");
     settle().await;
     let (two, go_two) = begin(&nodes.there, "two");
@@ -182,7 +209,7 @@ async fn two_processes_that_fill_at_once_leave_an_entry() {
 
 #[tokio::test]
 async fn a_lease_is_absent_to_every_explicit_call() {
-    let nodes = nodes();
+    let nodes = nodes(true);
     let (run, go) = begin(&nodes.here, "old");
     settle().await;
     assert!(nodes.backend.get("key").await.unwrap().is_some(), "it is there");
@@ -196,9 +223,8 @@ async fn a_lease_is_absent_to_every_explicit_call() {
     assert_eq!(nodes.there.increment("key", 1).await.unwrap(), 3, "the fill began before it");
 }
 
-#[tokio::test]
-async fn a_lease_that_was_lost_costs_the_fill_its_entry_and_nothing_else() {
-    let nodes = nodes();
+async fn a_place_that_was_lost_costs_the_fill_its_entry_and_nothing_else(compares: bool) {
+    let nodes = nodes(compares);
     let (run, go) = begin(&nodes.here, "old");
     settle().await;
     nodes.backend.clear("").await.unwrap();

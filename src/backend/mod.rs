@@ -5,6 +5,8 @@
 
 mod breaker;
 mod disowned;
+#[cfg(all(feature = "file", unix))]
+mod file;
 mod future;
 mod guard;
 #[cfg(feature = "memory")]
@@ -15,6 +17,8 @@ mod usage;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use breaker::{Breaker, BreakerState};
+#[cfg(all(feature = "file", unix))]
+pub use file::{FileBackend, FileBackendBuilder};
 pub use future::BackendFuture;
 pub(crate) use guard::Guard;
 #[cfg(feature = "memory")]
@@ -93,9 +97,13 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Whether it compares and sets: then fills of several processes that share it are kept apart by what the slot of
-    /// their key begins with, at the price of one more call a fill, and purges of one process win against fills of the
-    /// others. `false` by default.
+    /// Whether it compares and sets. `false` by default.
+    ///
+    /// Purges of one process win against the fills of others that share the backend, either way; it is the price that
+    /// differs. With it, fills are kept apart by what the slot of their key begins with: one more call a fill. Without
+    /// it, each entry that is filled depends on a small record beside its key, which is asked for at each hit too and
+    /// is kept for a week, after which the entry is filled again; and an integer that was computed is then nothing that
+    /// [`Cache::increment`](crate::Cache::increment) can add to.
     fn compares(&self) -> bool {
         false
     }

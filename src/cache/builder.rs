@@ -175,6 +175,9 @@ impl CacheBuilder {
     }
 
     /// How long a run of the origin may go on after its caller went away. 60 seconds by default.
+    ///
+    /// Over a backend that several processes share, a run that takes a minute longer than this is not stored, also if
+    /// its caller waits: its place in the backend is kept for so long.
     pub fn fill_timeout(mut self, timeout: Duration) -> Self {
         self.fill_timeout = timeout;
         self

@@ -77,13 +77,13 @@ where
 {
     let cache = fill.cache().clone();
     let outer = FillContext::current();
-    fill.prepare([""; 0]).await;
+    fill.prepare().await;
     let value = fill.context().clone().scope(compute()).await;
     fill.settle_tags().await;
     fill.hand_on(&outer);
     match value {
         Ok(value) => {
-            let profile = fill.context().noted_profile().or(profile);
+            let profile = fill.context().noted_profile().unwrap_or_default().or(profile);
             let payload = cache.payload(&fill, &value, &profile);
             cache.keep(fill, payload, &profile).await;
             Ok(value)
@@ -138,9 +138,7 @@ impl Cache {
 
     fn payload<T: Serialize>(&self, fill: &Fill, value: &T, profile: &Profile) -> Result<Encoded, NotStored> {
         // A plain integer has no room for the text behind a digest, nor for what it depends on, nor for its times.
-        let is_plain = fill.key.digested.is_none()
-            && fill.context().carried().is_ok_and(|carried| carried.is_empty())
-            && profile.is_plain();
+        let is_plain = fill.key.digested.is_none() && !fill.needs_a_record() && profile.is_plain();
         if let Some(integer) = codec::to_integer(value).filter(|_| is_plain) {
             return Ok(Encoded::Integer(integer));
         }

@@ -70,8 +70,8 @@ struct Noted {
     carried: Vec<Carried>,
     /// Tags whose stamps are still to be read.
     tags: Vec<(Kind, Box<str>)>,
-    /// What the origin said of the entry.
-    profile: Profile,
+    /// What the origin said of the entry. Boxed, since hardly one says anything.
+    profile: Option<Box<Profile>>,
     /// Why the entry may not be stored.
     refused: Option<NotStored>,
 }
@@ -171,13 +171,14 @@ impl FillContext {
     pub fn profile(&self, profile: impl Into<Profile>) {
         if let Some(filling) = &self.0 {
             let mut noted = filling.lock();
-            noted.profile = profile.into().or(noted.profile);
+            let before = noted.profile.take().map_or_else(Profile::default, |before| *before);
+            noted.profile = Some(Box::new(profile.into().or(before)));
         }
     }
 
     /// What the origin said of the entry.
-    pub(crate) fn noted_profile(&self) -> Profile {
-        self.0.as_ref().map(|filling| filling.lock().profile).unwrap_or_default()
+    pub(crate) fn noted_profile(&self) -> Option<Profile> {
+        self.0.as_ref()?.lock().profile.as_deref().copied()
     }
 
     /// The tags that were named since this was last asked.

@@ -11,7 +11,7 @@ use crate::{
     flight::Gate,
     freshness::{Decision, decide},
     key::Key,
-    record::{Encoded, Record, is_lease, is_of_another_reader},
+    record::{Encoded, Hold, Record, is_lease, is_of_another_reader},
     timer::Bound,
     value::Value,
 };
@@ -27,7 +27,7 @@ impl Cache {
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let key = self.key(key)?;
         let value = self.core.backend.get(key.backend.as_str()).await?;
-        self.decode_entry(&key, value)
+        self.fresh_entry(&key, value).await.map_or(Ok(None), |record| self.decode_payload(&record.payload).map(Some))
     }
 
     /// Removes a key; says whether it was there. What a purge of this key means is said at [`Cache`].
@@ -78,7 +78,7 @@ impl Cache {
     pub async fn has(&self, key: &str) -> Result<bool> {
         let key = self.key(key)?;
         let value = self.core.backend.get(key.backend.as_str()).await?;
-        Ok(self.is_alive(&key, value))
+        Ok(self.is_alive(&key, value).await)
     }
 
     /// The values of many keys, in their order.
@@ -106,7 +106,15 @@ impl Cache {
             let message = format!("{} values for {} keys", values.len(), names.len());
             return Err(Error::message(ErrorKind::Protocol, message));
         }
-        keys.iter().zip(values).map(|(key, value)| self.decode_entry(key, value)).collect()
+        let found: Vec<_> = keys.iter().zip(values).map(|(key, value)| self.timely_entry(key, value)).collect();
+        let records: Vec<_> = found.iter().flatten().map(|record| &**record).collect();
+        let mut hold = self.hold(&records).await.into_iter();
+        let decode = |record: Option<Arc<Record<Encoded>>>| {
+            let Some(record) = record.filter(|_| hold.next() == Some(Hold::Holds)) else { return Ok(None) };
+            self.note(&record);
+            self.decode_payload(&record.payload).map(Some)
+        };
+        found.into_iter().map(decode).collect()
     }
 
     /// The values of many keys, by key; a key that is not there has `None`.
@@ -222,20 +230,26 @@ impl Cache {
         keys.into_iter().map(|key| self.key(key.as_ref())).collect()
     }
 
-    fn decode_entry<T: DeserializeOwned>(&self, key: &Key, value: Option<Value>) -> Result<Option<T>> {
-        let Some(value) = value.filter(|value| !is_lease(value)) else { return Ok(None) };
-        let record = match Record::<Encoded>::from_value(value) {
-            Ok(record) => record,
+    /// An entry that is fresh, and depends on nothing that was purged.
+    async fn fresh_entry(&self, key: &Key, value: Option<Value>) -> Option<Arc<Record<Encoded>>> {
+        let record = self.timely_entry(key, value)?;
+        if self.holds(&record.meta.carried).await != Hold::Holds {
+            return None;
+        }
+        self.note(&record);
+        Some(record)
+    }
+
+    /// An entry whose time is not over.
+    fn timely_entry(&self, key: &Key, value: Option<Value>) -> Option<Arc<Record<Encoded>>> {
+        match Record::<Encoded>::from_value(value.filter(|value| !is_lease(value))?) {
+            Ok(record) => self.may_be_used(key, &record).then_some(record),
             // Written by another version, by somebody else, or a response: nothing that this call could have stored.
             Err(error) => {
                 self.core.reporter.failed("decode", &error);
-                return Ok(None);
+                None
             }
-        };
-        if !self.may_be_used(key, &record) {
-            return Ok(None);
         }
-        self.decode_payload(&record.payload).map(Some)
     }
 
     pub(super) fn decode_payload<T: DeserializeOwned>(&self, payload: &Encoded) -> Result<T> {
@@ -245,10 +259,10 @@ impl Cache {
         }
     }
 
-    pub(super) fn is_alive(&self, key: &Key, value: Option<Value>) -> bool {
+    pub(super) async fn is_alive(&self, key: &Key, value: Option<Value>) -> bool {
         let Some(value) = value else { return false };
         match Record::<Encoded>::from_value(value.clone()) {
-            Ok(record) => self.may_be_used(key, &record),
+            Ok(record) => self.may_be_used(key, &record) && self.holds(&record.meta.carried).await == Hold::Holds,
             Err(_) => is_of_another_reader(&value),
         }
     }

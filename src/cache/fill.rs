@@ -1,25 +1,14 @@
-//! One run of the origin, from its ticket to its entry: where origin, flight and store meet.
+//! One run of the origin, from its ticket to its answer: where origin, flight and tags meet.
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::Arc;
 
-use super::{Cache, Lifetime, context::FillContext, lanes::Since, lookup::KeyText, tags::Kind};
+use super::{Cache, claim::Claim, context::FillContext, lanes::Since, tags::Kind};
 use crate::{
-    error::{Error, ErrorKind, Result},
-    flight::{Head, Lead, Outcome},
-    freshness,
+    flight::{Head, Lead},
     key::Key,
     observe::Event,
-    profile::Windows,
     reason::{MissReason, NotStored},
-    record::{Carried, Hold, Meta, Payload, Record, Token},
-    stamps,
-    timer::Bound,
-    value::Value,
+    record::{Carried, Token},
 };
 
 /// Where a new payload goes, beside what is in the slot of the primary key.
@@ -54,17 +43,17 @@ impl From<&Key> for OwnedKey {
 pub(crate) struct Fill {
     pub(crate) key: OwnedKey,
     pub(crate) reason: MissReason,
-    lead: Lead,
-    cache: Cache,
-    began: u64,
+    pub(super) lead: Lead,
+    pub(super) cache: Cache,
+    pub(super) began: u64,
     /// The stamp of the namespace when the fill began: what is stored late is dead on arrival.
-    namespace: u64,
+    pub(super) namespace: u64,
     /// The lanes of late tags, then.
     since: Since,
-    /// What the slot began with, where that is what other processes see of it.
-    pub(super) token: Option<Token>,
+    /// What tells whether another process has changed the key, where there are others.
+    pub(super) claim: Option<Claim>,
     /// What its answer depends on beside that.
-    context: FillContext,
+    pub(super) context: FillContext,
 }
 
 impl Fill {
@@ -76,7 +65,7 @@ impl Fill {
         let (began, namespace) = (cache.core.clock.now(), cache.space.stamp.now());
         let since = Since::now(&cache.core);
         let context = FillContext::of_fill(cache, &key.primary);
-        Self { key, reason, lead, cache: cache.clone(), began, namespace, since, token: None, context }
+        Self { key, reason, lead, cache: cache.clone(), began, namespace, since, claim: None, context }
     }
 
     pub(crate) fn cache(&self) -> &Cache {
@@ -93,15 +82,22 @@ impl Fill {
         self.context.note(carried, &self.cache.core.backend);
     }
 
-    /// Reads what has to be read before the origin runs: the stamps of tags that are known already, and what tells
-    /// whether one is purged that is not. A tag that cannot be read leaves nothing to be stored.
-    pub(crate) async fn prepare(&mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) {
-        self.claim().await;
+    /// Takes its place among other processes, and reads what tells whether a tag is purged that is named late. Before
+    /// the origin runs, where there are others.
+    pub(crate) async fn prepare(&mut self) {
+        // Boxed, as is whatever hardly a fill needs: every fill would have the room for it.
+        if self.has_others() {
+            Box::pin(self.take_place()).await;
+        }
         if self.cache.reads_lanes() {
             Box::pin(self.cache.read_lanes(&mut self.since)).await;
         }
-        for tag in tags {
-            match self.cache.read_tag(&self.cache.tag_key(Kind::Named, tag.as_ref())).await {
+    }
+
+    /// Reads the stamps of tags before what depends on them; one that cannot be read leaves nothing to be stored.
+    pub(crate) async fn read_tags(&self, keys: &[Arc<str>]) {
+        for key in keys {
+            match self.cache.read_tag(key).await {
                 Some(carried) => self.depends_on(&[carried]),
                 None => self.context.refuse(),
             }
@@ -113,19 +109,13 @@ impl Fill {
     pub(crate) async fn settle_tags(&self) {
         let tags = self.context.take_tags();
         if !tags.is_empty() {
-            // Boxed, since hardly a fill has any, and every fill would have the room for it.
             Box::pin(self.take_up(&tags)).await;
         }
     }
 
     async fn take_up(&self, tags: &[(Kind, Box<str>)]) {
         let keys: Vec<_> = tags.iter().map(|(kind, tag)| self.cache.tag_key(*kind, tag)).collect();
-        for key in &keys {
-            match self.cache.read_tag(key).await {
-                Some(carried) => self.depends_on(&[carried]),
-                None => self.context.refuse(),
-            }
-        }
+        self.read_tags(&keys).await;
         if !self.cache.are_clear(&keys, &self.since).await {
             self.context.refuse();
         }
@@ -133,268 +123,34 @@ impl Fill {
 
     /// Hands what the answer depends on to the fill that its caller is a part of.
     pub(crate) fn hand_on(&self, outer: &FillContext) {
+        if outer.is_empty() {
+            return;
+        }
         match self.context.carried() {
             Ok(carried) => outer.note(&carried, &self.cache.core.backend),
             Err(_) => outer.refuse(),
         }
     }
 
-    /// Tells those who wait what is known of the answer.
-    pub(crate) fn publish(&self, head: impl FnOnce() -> Head) {
-        self.lead.publish(head);
-    }
-
-    /// Stores a payload and shares it. `place` sees what is in the slot of the key at that moment.
-    pub(crate) async fn store<P: Payload>(
-        self,
-        mut payload: P,
-        lifetime: Lifetime,
-        place: impl FnOnce(&str, Option<&Record<P>>, &mut P) -> Place,
-    ) -> Result<(), NotStored> {
-        self.lead.close();
-        let core = Arc::clone(&self.cache.core);
-        let mut bound = core.bound();
-        let gate = match core.gate(self.lead.key(), &mut bound).await {
-            Ok(gate) => gate,
-            Err(error) => {
-                core.reporter.failed("set", &error);
-                self.share(payload, NotStored::Backend).await;
-                return Err(NotStored::Backend);
-            }
-        };
-        if self.lead.is_void() {
-            drop(gate);
-            return Err(self.give_up(NotStored::Refused).await);
-        }
-        let carried = match self.still_holds(&mut bound).await {
-            Ok(carried) => carried,
-            Err(reason) => {
-                drop(gate);
-                return Err(self.give_up(reason).await);
-            }
-        };
-        let slot = if P::has_variants() { self.slot(&mut bound).await } else { None };
-        let (key, nonce, old) = match place(&self.key.primary, slot.as_deref(), &mut payload) {
-            Place::Primary => (None, stamps::fresh(), None),
-            Place::Variant { key } => (Some(key), stamps::fresh(), None),
-            Place::Refresh { nonce, old } => (None, nonce, old),
-            Place::Nowhere(reason) => {
-                drop(gate);
-                return Err(self.give_up(reason).await);
-            }
-        };
-        let record = Arc::new(self.record(payload, lifetime, nonce, carried));
-        let value = Arc::clone(&record).into_value();
-        // Whether others may have it is not known before the token was compared.
-        let is_compared = self.token.is_some() && key.is_none();
-        let shared = || if is_compared { Outcome::Alone } else { Outcome::Shared(Arc::clone(&record).into_value()) };
-        if let (Some(slot), Some(old)) = (slot, old) {
-            self.wait_alone(self.make_room(slot, old, &lifetime), &mut bound, shared).await;
-        }
-        let set = self.set(key.as_deref(), value, lifetime.kept());
-        let stored = match self.wait_alone(set, &mut bound, shared).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                drop(gate);
-                return Err(self.give_up(NotStored::Refused).await);
-            }
-            Err(error) => Err(self.not_kept(&error)),
-        };
-        if stored.is_ok() {
-            core.stores.fetch_add(1, Ordering::Release);
-            let marker = core.marker(&self.key.primary, self.lead.id());
-            core.markers.remove(marker);
-            core.failures.remove(marker);
-            core.reporter.tell(&Event::Stored { key: &self.key.primary });
-        }
-        // Whether a purge has come elsewhere is not known then.
-        let is_unsure = is_compared && stored.is_err();
-        let outcome = if is_unsure { Outcome::Alone } else { Outcome::Shared(record.into_value()) };
-        self.lead.end_and_open(gate, outcome);
-        stored
-    }
-
-    /// Stores a value in the slot, if it still begins with the token, or under a key that hangs on it.
-    async fn set(&self, variant: Option<&str>, value: Value, ttl: Option<Duration>) -> Result<bool> {
-        let backend = &self.cache.core.backend;
-        match (variant, &self.token) {
-            (Some(key), _) => backend.set(key, value, ttl).await.map(|()| true),
-            (None, None) => backend.set(&self.key.primary, value, ttl).await.map(|()| true),
-            (None, Some(token)) => backend.compare_and_set(&self.key.primary, token.as_bytes(), value, ttl).await,
-        }
-    }
-
-    /// Waits for the answer of the backend, for which the gate stays shut, however long it takes. Those who wait for the
-    /// fill wait no longer than its time-out.
-    async fn wait_alone<T>(
-        &self,
-        change: impl Future<Output = T>,
-        bound: &mut Bound,
-        outcome: impl FnOnce() -> Outcome,
-    ) -> T {
-        let mut change = pin!(change);
-        match bound.over(change.as_mut()).await {
-            Some(done) => done,
-            None => {
-                self.lead.release(outcome());
-                change.await
-            }
-        }
-    }
-
-    /// What the answer depends on, unless a purge has come since it was read.
-    ///
-    /// Others may only be handed what no purge has come to. Without others there is no need to ask the backend: what
-    /// carries a stamp that is gone is dead on arrival.
-    async fn still_holds(&self, bound: &mut Bound) -> Result<Vec<Carried>, NotStored> {
-        self.settle_tags().await;
-        let carried = self.context.carried()?;
-        let holds = |hold: Option<Hold>| hold.is_some_and(|hold| hold < Hold::Gone);
-        if self.lead.is_followed() && !holds(bound.over(self.cache.holds(&carried)).await) {
-            return Err(NotStored::Refused);
-        }
+    /// What its entry depends on.
+    pub(super) fn carried(&self) -> Result<Vec<Carried>, NotStored> {
+        let mut carried = self.context.carried()?;
+        carried.extend(self.claim.as_ref().and_then(Claim::guard).cloned());
         Ok(carried)
     }
 
-    /// Moves what is in the slot to a key of its own, for as long as it is of use.
-    async fn make_room<P: Payload>(&self, slot: Arc<Record<P>>, key: String, new: &Lifetime) {
-        let Some(left) = freshness::left(new.now, &slot.meta, new.windows.keep) else { return };
-        if let Err(error) = self.cache.core.backend.set(&key, slot.into_value(), left).await {
-            self.cache.core.reporter.failed("set", &error);
-        }
+    /// What its slot has to begin with still.
+    pub(super) fn token(&self) -> Option<Token> {
+        self.claim.as_ref().and_then(Claim::token)
     }
 
-    /// Shares an answer with those who waited already, and stores nothing.
-    pub(crate) async fn share<P: Payload>(self, payload: P, reason: NotStored) {
-        self.lead.close();
-        self.report(reason);
-        let lifetime = Lifetime { now: self.began, age: Duration::ZERO, fresh: None, windows: Windows::default() };
-        let outcome = match self.context.carried() {
-            // What a purge has overtaken is for nobody else.
-            Ok(carried) if self.is_untouched(&carried).await => {
-                Outcome::Shared(Arc::new(self.record(payload, lifetime, 0, carried)).into_value())
-            }
-            _ => Outcome::LookUp,
-        };
-        self.lead.end(outcome);
+    /// Whether its entry has to be a record, which has room for what it depends on.
+    pub(super) fn needs_a_record(&self) -> bool {
+        self.carried().map_or(true, |carried| !carried.is_empty())
     }
 
-    /// Whether no purge has come since the fill began, as far as that is of interest to anybody.
-    async fn is_untouched(&self, carried: &[Carried]) -> bool {
-        if !self.lead.is_followed() {
-            return true;
-        }
-        let mut bound = self.cache.core.bound();
-        if bound.over(self.cache.holds(carried)).await.is_none_or(|hold| hold == Hold::Gone) {
-            return false;
-        }
-        let Some(token) = &self.token else { return true };
-        let slot = bound.over(self.cache.core.backend.get(&self.key.primary)).await;
-        matches!(slot, Some(Ok(Some(value))) if Token::of(&value).as_ref() == Some(token))
-    }
-
-    /// Shares nothing, and says nothing of later answers.
-    pub(crate) fn decline(self, reason: NotStored) {
-        self.report(reason);
-        self.lead.end(Outcome::Alone);
-    }
-
-    /// Shares nothing: everybody runs the origin, at once.
-    pub(crate) async fn pass(self, reason: NotStored) {
-        if reason.holds_for_the_key() {
-            self.cache.core.mark_uncacheable(&self.key.primary, self.lead.id());
-            self.forget().await;
-        }
-        self.report(reason);
-        self.lead.end(Outcome::Alone);
-    }
-
-    /// The origin failed, and there is something stale to serve: those who wait look it up, and for `backoff` nobody
-    /// asks again.
-    pub(crate) fn fall_back(self, backoff: Duration) {
-        self.cache.core.spare(&self.key.primary, self.lead.id(), backoff);
-        self.lead.end(Outcome::LookUp);
-    }
-
-    /// An answer that may no longer be stored takes the entry it was to replace with it, and what that was good for.
-    pub(crate) async fn forget(&self) {
-        if !self.reason.leaves_an_entry() {
-            return;
-        }
-        let core = &self.cache.core;
-        let mut bound = core.bound();
-        let deleted = match core.gate(self.lead.key(), &mut bound).await {
-            // What came after a purge is not this fill's to remove.
-            Ok(_) if self.lead.is_void() => return,
-            Ok(gate) => {
-                let delete = core.backend.delete(&self.key.primary);
-                let deleted = self.wait_alone(delete, &mut bound, || Outcome::Alone).await;
-                drop(gate);
-                deleted
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = deleted {
-            core.reporter.failed("delete", &error);
-        }
-    }
-
-    async fn slot<P: Payload>(&self, bound: &mut Bound) -> Option<Arc<Record<P>>> {
-        let value = match bound.over(self.cache.core.backend.get(&self.key.primary)).await? {
-            Ok(value) => value?,
-            Err(error) => {
-                self.cache.core.reporter.failed("get", &error);
-                return None;
-            }
-        };
-        // Something else than the fill began with: a purge came, or another fill. Nothing is to hang on that, and what is
-        // compared with it is refused.
-        if self.token.is_some_and(|token| Token::of(&value) != Some(token)) {
-            return None;
-        }
-        let record = Record::from_value(value).ok()?;
-        let alive = record.meta.namespace == self.namespace || record.meta.namespace == 0;
-        (alive && record.belongs_to(self.key.digested())).then_some(record)
-    }
-
-    fn record<P: Payload>(&self, payload: P, lifetime: Lifetime, nonce: u64, carried: Vec<Carried>) -> Record<P> {
-        let now = lifetime.now;
-        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let meta = Meta {
-            created: now.saturating_sub(millis(lifetime.age)),
-            fresh_until: lifetime.after(Duration::ZERO),
-            stale_until: lifetime.after(lifetime.windows.revalidate),
-            error_until: lifetime.after(lifetime.windows.error),
-            nonce,
-            took: u32::try_from(now.saturating_sub(self.began)).unwrap_or(u32::MAX),
-            digested: self.key.digested.clone(),
-            carried: carried.into(),
-            namespace: self.namespace,
-        };
-        Record { meta, payload }
-    }
-
-    async fn give_up(self, reason: NotStored) -> NotStored {
-        if reason == NotStored::Refused {
-            self.report(reason);
-            self.lead.end(Outcome::LookUp);
-        } else {
-            self.pass(reason).await;
-        }
-        reason
-    }
-
-    fn not_kept(&self, error: &Error) -> NotStored {
-        self.cache.core.reporter.failed("set", error);
-        let reason = match error.kind() {
-            ErrorKind::TooLarge => NotStored::TooLarge,
-            _ => NotStored::Backend,
-        };
-        self.report(reason);
-        reason
-    }
-
-    fn report(&self, reason: NotStored) {
-        self.cache.core.reporter.tell(&Event::NotStored { key: &self.key.primary, reason });
+    /// Tells those who wait what is known of the answer.
+    pub(crate) fn publish(&self, head: impl FnOnce() -> Head) {
+        self.lead.publish(head);
     }
 }

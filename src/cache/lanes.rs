@@ -138,7 +138,7 @@ fn fresh() -> Value {
 }
 
 fn stamp(value: &Value) -> Option<u64> {
-    Some(u64::from_le_bytes(value.to_bytes().ok()?[..].try_into().ok()?))
+    Some(u64::from_le_bytes(value.as_bytes()?.try_into().ok()?))
 }
 
 #[cfg(test)]

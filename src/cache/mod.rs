@@ -7,6 +7,7 @@ mod claim;
 mod compute;
 mod computed;
 mod context;
+mod ending;
 mod entry;
 mod fill;
 mod functions;
@@ -84,7 +85,8 @@ const CLOSE_WAIT: Duration = Duration::from_secs(30);
 ///
 /// A purge wins: once [`delete`](Cache::delete), [`clear`](Cache::clear) or [`set`](Cache::set) has answered, no
 /// run of an origin that began before it stores what it read. That holds for all callers in this process that use
-/// clones of this cache, on every backend.
+/// clones of this cache, and over a backend that is shared for those of all other processes too
+/// ([`Backend::compares`] says what it costs there).
 ///
 /// # Examples
 ///

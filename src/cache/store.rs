@@ -71,7 +71,10 @@ impl Cache {
         let gate = self.overtake(&primary, &mut bound).await?;
         match (value, lifetime) {
             (Some(value), Some(lifetime)) => self.set_and_open(primary, value, lifetime, gate, &mut bound).await,
-            _ => self.delete_and_open(&primary, gate, &mut bound).await.map(drop),
+            _ => {
+                self.delete_and_open(&primary, gate, &mut bound).await?;
+                self.break_guard(&primary).await
+            }
         }
     }
 
@@ -85,19 +88,19 @@ impl Cache {
         gate: Gate,
         bound: &mut Bound,
     ) -> Result<()> {
-        let core = Arc::clone(&self.core);
-        let at_once = core.backend.set(&primary, value.clone(), lifetime).into_ready().ok();
+        let at_once = self.core.backend.set(&primary, value.clone(), lifetime).into_ready().ok();
         match at_once {
             Some(stored) => {
-                core.note_store(&gate);
+                self.core.note_store(&gate);
                 stored
             }
             // It was not polled, so nothing was sent: begun anew as a future that can be handed over.
             None => {
+                let this = self.clone();
                 let set = async move {
-                    let stored = core.backend.set(&primary, value, lifetime).await;
-                    core.note_store(&gate);
-                    stored
+                    let stored = this.core.backend.set(&primary, value, lifetime).await;
+                    this.core.note_store(&gate);
+                    this.break_guard(&primary).await.and(stored)
                 };
                 self.send(bound, set).await
             }
@@ -131,7 +134,7 @@ impl Cache {
         let add = async move {
             let there = this.core.backend.get(&primary).await?;
             let is_there = there.is_some();
-            if this.is_alive(&key, there) {
+            if this.is_alive(&key, there).await {
                 return Ok(false);
             }
             // What the backend still has and the cache would not serve is not there.
@@ -142,6 +145,7 @@ impl Cache {
             let added = this.core.backend.add(&primary, value, lifetime).await;
             if let Ok(true) = added {
                 this.core.note_store(&gate);
+                this.break_guard(&primary).await?;
             }
             added
         };
@@ -178,6 +182,9 @@ impl Cache {
             for gate in &gates {
                 this.core.note_store(gate);
             }
+            for (key, _) in &values {
+                this.break_guard(key).await?;
+            }
             stored
         };
         self.send(&mut bound, set).await
@@ -213,7 +220,7 @@ impl Cache {
         let add = async move {
             let sum = this.core.add_to(&primary, by).await;
             this.core.note_store(&gate);
-            sum
+            this.break_guard(&primary).await.and(sum)
         };
         self.send(&mut bound, add).await
     }

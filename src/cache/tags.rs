@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Cache, Fill, FillContext};
+use super::{Cache, FillContext};
 use crate::{
     error::Result,
     key::HashMethod,
@@ -115,7 +115,8 @@ impl Cache {
         let own = key.strip_prefix(self.space.scope.subtree()).unwrap_or(key);
         match own {
             own if own.starts_with(Kind::Function.prefix()) => None,
-            own if own.starts_with(Kind::Result.prefix()) => Some(LIFETIME_OF_RESULT),
+            // Those of which entries themselves depend on theirs are kept longer.
+            own if own.starts_with(Kind::Result.prefix()) && !self.has_guards() => Some(LIFETIME_OF_RESULT),
             own if own.starts_with(Kind::Path.prefix()) => Some(LIFETIME_OF_PATH),
             _ => Some(LIFETIME),
         }
@@ -126,7 +127,8 @@ impl Cache {
     pub(super) async fn purge_results(&self, keys: impl IntoIterator<Item = &str>) -> Result<()> {
         let scope = self.space.scope.prefix();
         let is_memoized = |own: &str| own.starts_with("memo/") || own.starts_with("#long=");
-        for key in keys.into_iter().filter(|key| key.strip_prefix(scope).is_some_and(is_memoized)) {
+        let is_read = |key: &&str| self.has_guards() || key.strip_prefix(scope).is_some_and(is_memoized);
+        for key in keys.into_iter().filter(is_read) {
             self.purge_tag_key(&self.tag_key(Kind::Result, key)).await?;
         }
         Ok(())
@@ -178,17 +180,5 @@ impl Cache {
             all.push(hold);
         }
         all
-    }
-}
-
-impl Fill {
-    /// Reads tags that are known before the origin runs; one that cannot be read leaves nothing to be stored.
-    pub(crate) async fn read_tags(&self, tags: Vec<(Kind, String)>) {
-        for (kind, name) in tags {
-            match self.cache().read_tag(&self.cache().tag_key(kind, &name)).await {
-                Some(carried) => self.depends_on(&[carried]),
-                None => self.context().refuse(),
-            }
-        }
     }
 }

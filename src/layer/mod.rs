@@ -31,6 +31,7 @@ mod collect;
 mod date;
 mod future;
 mod groups;
+mod keeping;
 mod key_by;
 mod key_by_body;
 mod late;

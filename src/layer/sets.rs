@@ -18,13 +18,13 @@ pub(super) struct Sets {
 
 impl Sets {
     /// Those of a request. They are known before the origin runs.
-    pub(super) fn of(self, parts: &request::Parts) -> Vec<(Kind, String)> {
+    pub(super) fn of(self, parts: &request::Parts) -> impl Iterator<Item = (Kind, String)> {
         let path = self.by_path.then(|| (Kind::Path, Target::of(parts).path().to_owned()));
         #[cfg(feature = "axum")]
         let route = self.by_route.then(|| crate::axum::matched_path(&parts.extensions)).flatten();
         #[cfg(not(feature = "axum"))]
         let route = None::<&str>;
-        path.into_iter().chain(route.map(|route| (Kind::Route, route.to_owned()))).collect()
+        path.into_iter().chain(route.map(|route| (Kind::Route, route.to_owned())))
     }
 
     pub(super) fn by_path(self) -> bool {

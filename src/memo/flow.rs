@@ -206,8 +206,8 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
 
     /// Reads what has to be read before the closure runs.
     async fn prepare(&self, fill: &mut Fill, own: Option<&Settings<'_, T>>) {
-        fill.prepare(own.map_or(&[][..], |own| &own.tags)).await;
-        match self.early(&[]).await {
+        fill.prepare().await;
+        match self.early(own.map_or(&[], |own| &own.tags)).await {
             Some(early) => fill.depends_on(&early),
             None => fill.context().refuse(),
         }
@@ -215,7 +215,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
 
     /// Keeps what the closure made.
     async fn keep(&self, fill: Fill, own: Option<&Settings<'_, T>>, outer: &FillContext, value: Arc<T>) -> Arc<T> {
-        let kept = self.lifetime(&value, own, fill.context().noted_profile());
+        let kept = self.lifetime(&value, own, fill.context().noted_profile().unwrap_or_default());
         match kept.and_then(|lifetime| Ok((lifetime, self.payload(Arc::clone(&value))?))) {
             Err(reason) => fill.decline(reason),
             Ok((lifetime, payload)) => {

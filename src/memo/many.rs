@@ -156,7 +156,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 Ok(carried) => fill.depends_on(&carried),
                 Err(_) => fill.context().refuse(),
             }
-            let kept = self.lifetime(value, None, together.noted_profile());
+            let kept = self.lifetime(value, None, together.noted_profile().unwrap_or_default());
             match kept.and_then(|lifetime| Ok((lifetime, self.payload(Arc::new(value.clone()))?))) {
                 Ok((lifetime, payload)) => stores.push(Box::pin(self.cache.store(fill, payload, lifetime))),
                 Err(reason) => fill.decline(reason),
@@ -223,9 +223,9 @@ impl<T: Clone> Batch<T> {
 async fn prepare_all(fills: &mut [Option<Fill>]) {
     let mut fills = fills.iter_mut().flatten();
     if let Some(first) = fills.next() {
-        first.prepare([""; 0]).await;
+        first.prepare().await;
     }
-    all(fills.map(|fill| Box::pin(fill.claim())).collect()).await;
+    all(fills.filter(|fill| fill.has_others()).map(|fill| Box::pin(fill.take_place())).collect()).await;
 }
 
 /// Waits for all of them at once.

@@ -59,8 +59,7 @@ impl<T, K> Memoizer<T, K> {
 
     /// Takes one result away; says whether it was there. What other memoized functions made of it goes with it.
     ///
-    /// No run of this process that began before stores what it made; a run of another process may, as with
-    /// [`Cache::delete`](crate::Cache::delete). What takes all results away reaches those too.
+    /// No run that began before stores what it made, as with [`Cache::delete`](crate::Cache::delete).
     ///
     /// # Errors
     ///

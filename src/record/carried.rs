@@ -45,8 +45,7 @@ impl TagStamps {
 
     /// What the record says; what is no such record differs from every stamp.
     pub(crate) fn of(value: &Value) -> Option<Self> {
-        let bytes = value.to_bytes().ok()?;
-        let (hard, soft) = bytes.split_first_chunk()?;
+        let (hard, soft) = value.as_bytes()?.split_first_chunk()?;
         Some(Self { hard: u64::from_le_bytes(*hard), soft: u64::from_le_bytes(soft.try_into().ok()?) })
     }
 

@@ -180,7 +180,14 @@ pub(crate) struct Token([u8; TOKEN]);
 impl Token {
     /// `None` of what is neither.
     pub(crate) fn of(value: &Value) -> Option<Self> {
-        let bytes = value.to_bytes().ok()?;
+        match value.as_bytes() {
+            Some(bytes) => Self::read(bytes),
+            // An object, as a tier in memory hands it out.
+            None => Self::read(&value.to_bytes().ok()?),
+        }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
         let token = bytes.first_chunk::<TOKEN>()?;
         (token.starts_with(MAGIC) && token[MAGIC.len()] == VERSION).then_some(Self(*token))
     }
@@ -201,14 +208,13 @@ pub(crate) fn lease(nonce: u64) -> Value {
 }
 
 pub(crate) fn is_lease(value: &Value) -> bool {
-    value.live_kind().is_none() && Token::of(value).is_some_and(|token| token.0[MAGIC.len() + 1] == LEASE)
+    value.as_bytes().and_then(Token::read).is_some_and(|token| token.0[MAGIC.len() + 1] == LEASE)
 }
 
 /// Whether a value is something that only another reader can judge: a cached response, or a memoized result.
 pub(crate) fn is_of_another_reader(value: &Value) -> bool {
     let kind = value.live_kind().or_else(|| {
-        let bytes = value.to_bytes().ok()?;
-        let prefix = bytes.get(..PREFIX)?;
+        let prefix = value.as_bytes()?.get(..PREFIX)?;
         (prefix.starts_with(MAGIC) && prefix[MAGIC.len()] == VERSION).then(|| prefix[MAGIC.len() + 1])
     });
     matches!(kind, Some(RESPONSE | MEMO))

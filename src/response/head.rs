@@ -38,8 +38,7 @@ impl Head {
             .filter(|(_, ((_, value), (_, common)))| value != common || value.is_sensitive() != common.is_sensitive())
             .map(|(position, ((_, value), _))| (position, *value))
             .collect();
-        let (values, behind) = copied(differing.iter().map(|(_, value)| *value), behind);
-        let own = differing.iter().map(|(position, _)| *position).zip(values).collect();
+        let (own, behind) = copied(differing.iter().copied(), behind);
         (Self { shape, own }, behind)
     }
 

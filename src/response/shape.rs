@@ -79,13 +79,13 @@ impl Shapes {
 
 impl Shape {
     fn new(lines: &[Line<'_>], slots: &Arc<[HeaderName]>, is_shared: bool) -> Self {
-        let (values, _) = copied(lines.iter().map(|(_, value)| *value), b"");
+        let (values, _) = copied(lines.iter().copied(), b"");
         let mut map = HeaderMap::with_capacity(lines.len() + slots.len());
         for slot in &**slots {
             map.append(slot, HeaderValue::from_static(EMPTY_SLOT));
         }
-        for ((name, _), value) in lines.iter().zip(values) {
-            map.append(*name, value);
+        for (name, value) in values {
+            map.append(name, value);
         }
         // A clone is exact: no room that was only needed while it grew.
         Self { map: map.clone(), slots: Arc::clone(slots), is_shared }
@@ -122,22 +122,22 @@ fn size_of_values(lines: &[Line<'_>]) -> usize {
 
 /// Copies values, and what is to be behind them, into one buffer of exactly their size: a small slice of a large read
 /// buffer, as proxying handlers make them, would keep all of it alive.
-pub(super) fn copied<'a>(
-    values: impl Iterator<Item = &'a HeaderValue> + Clone,
+pub(super) fn copied<'a, T>(
+    values: impl Iterator<Item = (T, &'a HeaderValue)> + Clone,
     behind: &[u8],
-) -> (Vec<HeaderValue>, Bytes) {
-    let size: usize = values.clone().map(HeaderValue::len).sum();
+) -> (Box<[(T, HeaderValue)]>, Bytes) {
+    let size: usize = values.clone().map(|(_, value)| value.len()).sum();
     let mut buffer = Vec::with_capacity(size + behind.len());
-    values.clone().for_each(|value| buffer.extend_from_slice(value.as_bytes()));
+    values.clone().for_each(|(_, value)| buffer.extend_from_slice(value.as_bytes()));
     buffer.extend_from_slice(behind);
     // The first clone of a buffer makes its count. Here that is a part of storing, and not of the first hit.
     let owner = Bytes::from(buffer);
     let mut rest = owner.clone();
-    let copies = values.map(|value| {
+    let copies = values.map(|(at, value)| {
         let mut copy = HeaderValue::from_maybe_shared(rest.split_to(value.len()))
             .expect("copied from a header value, byte for byte");
         copy.set_sensitive(value.is_sensitive());
-        copy
+        (at, copy)
     });
     (copies.collect(), rest)
 }

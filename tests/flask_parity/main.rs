@@ -13,6 +13,9 @@
 
 #[path = "../bytewise/mod.rs"]
 mod bytewise;
+#[cfg(all(feature = "file", unix))]
+#[path = "../files/mod.rs"]
+mod files;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -28,6 +31,8 @@ mod test_base_cache;
 mod test_basic_app;
 mod test_cache;
 mod test_cachelib;
+#[cfg(all(feature = "file", unix))]
+mod test_file_system_cache;
 mod test_hash_method;
 mod test_init;
 mod test_memoize;

@@ -84,3 +84,17 @@ async fn test_configured_hash_method_changes_memoize_key() {
     assert_eq!(md5.make_cache_key(&(1, 2)).unwrap(), "memo/add(1,2)");
     assert_eq!(sha512.make_cache_key(&(1, 2)).unwrap(), "memo/add(1,2)");
 }
+
+/// It is SHA-256, and no setting.
+#[cfg(all(feature = "file", unix))]
+#[tokio::test]
+async fn test_file_hash_method_is_independent() {
+    let folder = tempfile::tempdir().unwrap();
+    let backend = axum_caching::FileBackend::new(folder.path()).unwrap();
+    let cache = axum_caching::Cache::new(backend.clone());
+    let layers = [CacheLayer::new(&cache), CacheLayer::new(&cache).hash_method::<sha2::Sha512>()];
+    for layer in layers {
+        cache.set(&layer.key_for("/works").unwrap(), &1, axum_caching::Ttl::Default).await.unwrap();
+        assert_eq!(crate::files::entries(&backend).len(), 1);
+    }
+}

@@ -18,7 +18,7 @@ use super::{
     status,
 };
 use crate::{
-    cache::FillContext,
+    cache::{FillContext, Kind},
     key::HashMethod,
     profile::{Early, Profile},
     reason::BypassReason,
@@ -168,16 +168,16 @@ impl Rules {
     }
 
     /// The tags of a response that are known before it is made.
-    pub(super) fn tags_of(&self, parts: &http::request::Parts) -> Vec<String> {
-        let own = self.tags_by.as_ref().map(|tags| tags(parts)).unwrap_or_default();
-        self.tags.iter().cloned().chain(own).collect()
+    pub(super) fn tags_of(&self, parts: &http::request::Parts) -> Vec<(Kind, String)> {
+        let own = self.tags_by.as_ref().map_or_else(Vec::new, |tags| tags(parts));
+        let named = self.tags.iter().cloned().chain(own).map(|tag| (Kind::Named, tag));
+        named.chain(self.sets.of(parts)).collect()
     }
 
     /// The tags of a layer inside the fill of another one are those of that fill.
     pub(super) fn tag_outer(&self, parts: &http::request::Parts) {
         let outer = FillContext::current();
-        self.tags_of(parts).into_iter().for_each(|tag| outer.tag(tag));
-        self.sets.of(parts).into_iter().for_each(|(kind, name)| outer.tag_as(kind, name));
+        self.tags_of(parts).into_iter().for_each(|(kind, name)| outer.tag_as(kind, name));
     }
 
     /// Whether a function makes the key, or a part of it.

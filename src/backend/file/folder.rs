@@ -1,0 +1,170 @@
+//! The directory of a backend, and how it is known.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    place::shard_name,
+    shard::Shard,
+    temp::{TEMP, Temp},
+};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The directory in the one that was asked for.
+const NAME: &str = "axum-caching";
+
+/// The first line is that of <https://bford.info/cachedir/>: backups leave the directory out.
+const MARKER: &str = "CACHEDIR.TAG";
+const MARKED: &str = "Signature: 8a477f597d28d172789f06886806bc55
+# Entries of axum-caching, format 1. All in this directory may be deleted.
+";
+
+/// Files that may be changed by others would be entries that they wrote.
+const OTHERS_MAY_WRITE: u32 = 0o022;
+
+/// Why something was not done.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// By the system, which may be tried again.
+    Io(io::Error),
+    /// For good.
+    Told(Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Told(error)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    pub(super) fn new(path: &Path) -> Self {
+        Self { root: path.join(NAME) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.root
+    }
+
+    fn shard_path(&self, shard: usize) -> PathBuf {
+        self.root.join(&*shard_name(shard))
+    }
+
+    /// A shard, if it is there.
+    pub(super) fn shard(&self, shard: usize) -> io::Result<Option<Shard>> {
+        match Shard::open(self.shard_path(shard)) {
+            Ok(shard) => Ok(Some(shard)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A shard, made if it is not there.
+    pub(super) fn make_shard(&self, shard: usize, sync: bool) -> Result<Shard, Failure> {
+        if let Some(shard) = self.shard(shard)? {
+            return Ok(shard);
+        }
+        // The first of its shard, or somebody has emptied the directory.
+        self.prepare()?;
+        let path = self.shard_path(shard);
+        make(&path, false)?;
+        if sync {
+            Shard::open(self.root.clone())?.sync()?;
+        }
+        Ok(Shard::open(path)?)
+    }
+
+    /// Makes the directory, or checks that it is one of ours.
+    pub(super) fn prepare(&self) -> Result<()> {
+        let broken = |error: io::Error| self.broken(&error);
+        if let Some(parent) = self.root.parent() {
+            make(parent, true).map_err(broken)?;
+        }
+        make(&self.root, false).map_err(broken)?;
+        let about = fs::symlink_metadata(&self.root).map_err(broken)?;
+        if !about.is_dir() {
+            return Err(self.refusal("is no directory, expected one, and no link"));
+        }
+        if about.mode() & OTHERS_MAY_WRITE != 0 {
+            return Err(self.refusal("can be written to by others, who could put entries there; `chmod go-w` it"));
+        }
+        if self.is_marked().map_err(broken)? {
+            return Ok(());
+        }
+        // Another process may have marked it, and begun, since.
+        if self.has_others().map_err(broken)? && !self.is_marked().map_err(broken)? {
+            return Err(self.refusal(
+                "has files, and not the marker of this cache, so that they may be somebody else's; \
+                 expected an empty directory or one that a FileBackend made: empty it, or give another path",
+            ));
+        }
+        let root = Shard::open(self.root.clone()).map_err(broken)?;
+        let temp = Temp::write(&root, MARKED.as_bytes(), 0, 0).map_err(broken)?;
+        temp.sync().map_err(broken)?;
+        temp.rename(MARKER).map_err(broken)?;
+        // Leftovers of such as were killed in the middle of this.
+        root.list().map_err(broken)?;
+        Ok(())
+    }
+
+    fn is_marked(&self) -> io::Result<bool> {
+        match fs::read(self.root.join(MARKER)) {
+            Ok(text) => Ok(text == MARKED.as_bytes()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is something that this module has not made.
+    fn has_others(&self) -> io::Result<bool> {
+        for entry in fs::read_dir(&self.root)? {
+            let name = entry?.file_name();
+            if !name.to_str().is_some_and(|name| name.starts_with(TEMP)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn refusal(&self, why: &str) -> Error {
+        Error::message(ErrorKind::Config, format!("the directory {} {why}", self.root.display()))
+    }
+
+    /// An error of the directory.
+    pub(super) fn broken(&self, error: &io::Error) -> Error {
+        let kind = match error.kind() {
+            io::ErrorKind::TimedOut => ErrorKind::Timeout,
+            io::ErrorKind::FileTooLarge => ErrorKind::TooLarge,
+            _ if is_full(error) => ErrorKind::Other,
+            _ => ErrorKind::Connect,
+        };
+        Error::message(kind, format!("the directory {}: {error}", self.root.display()))
+    }
+}
+
+/// Whether there is no room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn make(path: &Path, with_parents: bool) -> io::Result<()> {
+    match DirBuilder::new().recursive(with_parents).mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}

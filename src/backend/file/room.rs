@@ -1,0 +1,188 @@
+//! What keeps the directory within its bounds.
+
+use std::{
+    cmp::Reverse,
+    io,
+    sync::{Weak, atomic::Ordering},
+    thread,
+};
+
+use super::{
+    folder::Failure,
+    place::{Name, Place, SHARDS},
+    shard::Listed,
+    store::{Store, unlink},
+};
+use crate::stamps;
+
+/// Of so many entries at least, or of all, those go that were not used for the longest time. It is as many as one shard
+/// has of a large cache; a small one is looked through, and its order is exact.
+const SAMPLE: usize = 512;
+
+/// What is removed at once: the work of looking is shared by so many stores.
+const BATCH: u64 = 64;
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// A shard is listed after so many stores, or a sixteenth of what it has: a few microseconds a store.
+const PACE: u64 = 64;
+const PACE_SHARE: u64 = 16;
+
+/// So many entries are asked for their end when a shard is listed.
+const ASKED: usize = 32;
+
+/// An entry of a sample.
+#[derive(Clone, Copy)]
+struct Candidate {
+    shard: usize,
+    listed: Listed,
+}
+
+impl Store {
+    /// After a store: makes room if there is too much, or looks at one shard now and then.
+    pub(super) fn keep_bounds(&self, place: Place) {
+        // What was stored is there. What cannot be listed now can be with the next store.
+        let _ = if self.is_over() { self.make_room(Some(place.name)) } else { self.look_around() };
+    }
+
+    fn is_over(&self) -> bool {
+        self.tally.entries() > self.max_entries || self.tally.bytes() > self.max_bytes
+    }
+
+    /// Removes what was not used for the longest time until all is within the bounds, and a little below.
+    fn make_room(&self, newest: Option<Name>) -> io::Result<()> {
+        // One at a time: the others leave it to that one.
+        let Ok(_room) = self.room.try_lock() else { return Ok(()) };
+        let most_entries = self.max_entries - (self.max_entries / 16).min(BATCH);
+        let most_bytes = self.max_bytes - (self.max_bytes / 16).min(BATCH_BYTES);
+        while self.is_over() {
+            let sample = self.sample(newest)?;
+            // It was a wrong count; or nothing can be removed.
+            if !self.is_over() {
+                break;
+            }
+            let share = (sample.len() / 4).max(1);
+            let mut removed = 0;
+            for candidate in sample.iter().take(share) {
+                removed += usize::from(self.evict(candidate)?);
+                if self.tally.entries() <= most_entries && self.tally.bytes() <= most_bytes {
+                    return Ok(());
+                }
+            }
+            if removed == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes some of what was not used, for the disk is full; says whether it did.
+    pub(super) fn make_some_room(&self) -> bool {
+        let Ok(_room) = self.room.try_lock() else { return false };
+        let Ok(sample) = self.sample(None) else { return false };
+        let share = (sample.len() / 4).max(1);
+        sample.iter().take(share).filter(|candidate| self.evict(candidate).unwrap_or(false)).count() > 0
+    }
+
+    /// Entries of the next shards, in the order in which they go: what expired, then what was not used for long.
+    fn sample(&self, newest: Option<Name>) -> io::Result<Vec<Candidate>> {
+        let now = self.clock.now();
+        let mut sample = Vec::new();
+        for _ in 0..SHARDS {
+            let (shard, entries) = self.list_next()?;
+            let others = entries.into_iter().filter(|entry| Some(entry.name) != newest);
+            sample.extend(others.map(|listed| Candidate { shard, listed }));
+            if sample.len() >= SAMPLE {
+                break;
+            }
+        }
+        sample.sort_by_key(|candidate| (Reverse(has_ended(candidate.listed, now)), candidate.listed.used));
+        Ok(sample)
+    }
+
+    /// Removes an entry, unless it was used or replaced since it was listed.
+    fn evict(&self, candidate: &Candidate) -> io::Result<bool> {
+        let Some(shard) = self.folder.shard(candidate.shard)? else { return Ok(false) };
+        let name = candidate.listed.name;
+        let removed = self.change(candidate.shard, &shard, |turn| {
+            if shard.look(name) != Some(candidate.listed) {
+                return Ok(false);
+            }
+            Ok(unlink(turn, &shard, name)?)
+        });
+        let removed = removed.map_err(as_io)?;
+        if removed && !has_ended(candidate.listed, self.clock.now()) {
+            self.tally.evictions.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(removed)
+    }
+
+    /// Lists the next shard, once in a while: counts it, sweeps it, and removes some of what expired.
+    fn look_around(&self) -> io::Result<()> {
+        let stores = self.stores.fetch_add(1, Ordering::Relaxed) + 1;
+        if stores < PACE.max(self.tally.entries() / SHARDS as u64 / PACE_SHARE) {
+            return Ok(());
+        }
+        self.stores.store(0, Ordering::Relaxed);
+        let now = self.clock.now();
+        let (number, entries) = self.list_next()?;
+        let Some(shard) = self.folder.shard(number)? else { return Ok(()) };
+        let ended: Vec<_> = entries.into_iter().filter(|entry| has_ended(*entry, now)).collect();
+        let from = usize::try_from(stamps::fresh()).unwrap_or(0) % ended.len().max(1);
+        for entry in ended.iter().cycle().skip(from).take(ASKED.min(ended.len())) {
+            let removed = self.change(number, &shard, |turn| {
+                // The times of a file are a hint, what it says itself is not.
+                let is_over = shard.read_key(&entry.name).is_some_and(|(expires, _)| expires <= now);
+                Ok(is_over && unlink(turn, &shard, entry.name)?)
+            });
+            removed.map_err(as_io)?;
+        }
+        if self.is_over() { self.make_room(None) } else { Ok(()) }
+    }
+
+    fn list_next(&self) -> io::Result<(usize, Vec<Listed>)> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        Ok((number, self.list(number)?))
+    }
+
+    /// Lists a shard, and counts it by that.
+    fn list(&self, number: usize) -> io::Result<Vec<Listed>> {
+        // So that nothing is counted twice that this process changes meanwhile.
+        let mut turn = self.tally.turn(number);
+        let entries = match self.folder.shard(number)? {
+            Some(shard) => shard.list()?,
+            None => Vec::new(),
+        };
+        turn.recount(&entries);
+        Ok(entries)
+    }
+}
+
+/// Counts what is there, on a thread that ends with it, or when the backend is gone.
+pub(super) fn count(store: Weak<Store>) {
+    // Without a thread it is counted as it is stored to.
+    let _ = thread::Builder::new().name("axum-caching-count".to_owned()).spawn(move || {
+        for number in 0..SHARDS {
+            let Some(store) = store.upgrade() else { return };
+            if store.list(number).is_err() {
+                return;
+            }
+        }
+        let Some(store) = store.upgrade() else { return };
+        store.tally.is_whole.store(true, Ordering::Release);
+        if store.is_over() {
+            let _ = store.make_room(None);
+        }
+    });
+}
+
+/// Whether the times of a file say that it expired.
+fn has_ended(entry: Listed, now: u64) -> bool {
+    entry.ends != 0 && entry.ends <= now
+}
+
+fn as_io(failure: Failure) -> io::Error {
+    match failure {
+        Failure::Io(error) => error,
+        Failure::Told(error) => io::Error::other(error),
+    }
+}

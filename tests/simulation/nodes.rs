@@ -256,7 +256,7 @@ impl Node {
 
 fn hear(world: &World, node: usize, event: &Event<'_>) {
     // In the task of the reader, who may be served by a fill that it is not a part of; then it is told of nothing.
-    let note = |key: &str, is_fresh| {
+    let served = |key: &str, is_fresh| {
         let _ = FRESH.try_with(|(subject, fresh)| {
             if key.starts_with(subject.key()) {
                 fresh.set(is_fresh);
@@ -264,8 +264,8 @@ fn hear(world: &World, node: usize, event: &Event<'_>) {
         });
     };
     match event {
-        Event::Hit { key } => note(key, true),
-        Event::Stale { key } | Event::Miss { key, .. } | Event::Shared { key } => note(key, false),
+        Event::Hit { key } => served(key, true),
+        Event::Stale { key } | Event::Miss { key, .. } | Event::Shared { key } => served(key, false),
         _ => {}
     }
     let mut state = world.lock();

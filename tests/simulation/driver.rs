@@ -87,8 +87,38 @@ struct Mix {
     begins_stale: bool,
 }
 
+/// What has to come together for one of the rules to be needed, where chance hardly brings it together.
+type Meeting = (Subject, &'static [Purge], Held, bool);
+
+const MEETINGS: [Meeting; 5] = {
+    use Purge::{Mark, One, Tag};
+    [
+        // A fill ends between the two operations of a purge.
+        (Subject::Late, &[Tag], [Some((" set @t/lane", 40)), Some((": end of", 15))], false),
+        // A purge comes between two operations of a fill that ends.
+        (Subject::Late, &[Tag], [Some((" get @t/lane", 40)), Some((" get @t/tag", 15))], false),
+        // An entry is marked, or purged, while it is made anew.
+        (Subject::Key, &[Mark, Mark, One], [Some((": end of", 40)), None], true),
+        // A tag is purged while it is marked.
+        (Subject::Early, &[Mark, Tag], [Some((" compare_and_set @t/", 40)), None], false),
+        // A page is purged while another variant of it is made.
+        (Subject::Page, &[One], [Some((": end of Page", 40)), None], false),
+    ]
+};
+
 impl Mix {
     fn new(rng: &mut Rng, is_calm: bool) -> Self {
+        let any = Self::any(rng, is_calm);
+        if !rng.one_in(3) {
+            return any;
+        }
+        let (theme, purges, held, begins_stale) = rng.pick(&MEETINGS);
+        let others = if theme == Subject::Page { 3 } else { 100 };
+        let quiet = Self { writers: 4, faults: 0, cancels: 0, losses: 0, pace: 0, holds: 0, has_slow: false, ..any };
+        Self { theme, purges, held, begins_stale, others, fails: false, ..quiet }
+    }
+
+    fn any(rng: &mut Rng, is_calm: bool) -> Self {
         let or_never = |n| if is_calm { 0 } else { n };
         Self {
             theme: rng.pick(&THEMES),

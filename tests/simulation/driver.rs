@@ -102,7 +102,7 @@ const MEETINGS: [Meeting; 5] = {
         // A tag is purged while it is marked.
         (Subject::Early, &[Mark, Tag], [Some((" compare_and_set @t/", 40)), None], false),
         // A page is purged while another variant of it is made.
-        (Subject::Page, &[One], [Some((": end of Page", 40)), None], false),
+        (Subject::Page, &[One], [Some((": end of Page", 90)), None], false),
     ]
 };
 
@@ -113,7 +113,7 @@ impl Mix {
             return any;
         }
         let (theme, purges, held, begins_stale) = rng.pick(&MEETINGS);
-        let others = if theme == Subject::Page { 3 } else { 100 };
+        let others = if theme == Subject::Page { 1 } else { 100 };
         let quiet = Self { writers: 4, faults: 0, cancels: 0, losses: 0, pace: 0, holds: 0, has_slow: false, ..any };
         Self { theme, purges, held, begins_stale, others, fails: false, ..quiet }
     }

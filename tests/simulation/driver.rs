@@ -9,7 +9,7 @@ use crate::{
     nodes::{Call, Node, Purge, Subject},
     rng::Rng,
     rules::{Rules, STALE, TTL},
-    world::{Fault, World},
+    world::{Fault, Held, World},
 };
 
 /// What came of one seed.
@@ -39,10 +39,6 @@ impl Outcome {
 
 /// No simulation takes as many steps as this that comes to an end.
 const MOST_STEPS: u64 = 20_000;
-
-/// Whether several nodes share a server that does not compare and set. Without something that guards each key there,
-/// purges of a key reach the fills of one process only.
-const PLAIN_IS_SHARED: bool = false;
 
 /// What writers do; in most seeds a part of it only. A clear takes away so much that little can go wrong after it.
 const PURGES: [&[Purge]; 7] = {
@@ -83,16 +79,46 @@ struct Mix {
     pace: u64,
     /// How often an operation is held up.
     holds: u64,
-    /// Operations of one kind that are held up always, and for how many steps.
-    held: Option<(&'static str, u64)>,
+    /// Operations of up to two kinds that are held up always, and for how many steps.
+    held: Held,
     has_slow: bool,
     fails: bool,
     /// What is read is there at the beginning, and stale.
     begins_stale: bool,
 }
 
+/// What has to come together for one of the rules to be needed, where chance hardly brings it together.
+type Meeting = (Subject, &'static [Purge], Held, bool);
+
+const MEETINGS: [Meeting; 5] = {
+    use Purge::{Mark, One, Tag};
+    [
+        // A fill ends between the two operations of a purge.
+        (Subject::Late, &[Tag], [Some((" set @t/lane", 40)), Some((": end of", 15))], false),
+        // A purge comes between two operations of a fill that ends.
+        (Subject::Late, &[Tag], [Some((" get @t/lane", 40)), Some((" get @t/tag", 15))], false),
+        // An entry is marked, or purged, while it is made anew.
+        (Subject::Key, &[Mark, Mark, One], [Some((": end of", 40)), None], true),
+        // A tag is purged while it is marked.
+        (Subject::Early, &[Mark, Tag], [Some((" compare_and_set @t/", 40)), None], false),
+        // A page is purged while another variant of it is made.
+        (Subject::Page, &[One], [Some((": end of Page", 90)), None], false),
+    ]
+};
+
 impl Mix {
     fn new(rng: &mut Rng, is_calm: bool) -> Self {
+        let any = Self::any(rng, is_calm);
+        if !rng.one_in(3) {
+            return any;
+        }
+        let (theme, purges, held, begins_stale) = rng.pick(&MEETINGS);
+        let others = if theme == Subject::Page { 1 } else { 100 };
+        let quiet = Self { writers: 4, faults: 0, cancels: 0, losses: 0, pace: 0, holds: 0, has_slow: false, ..any };
+        Self { theme, purges, held, begins_stale, others, fails: false, ..quiet }
+    }
+
+    fn any(rng: &mut Rng, is_calm: bool) -> Self {
         let or_never = |n| if is_calm { 0 } else { n };
         Self {
             theme: rng.pick(&THEMES),
@@ -104,7 +130,7 @@ impl Mix {
             losses: rng.pick(&[0, 0, 40, 100]),
             pace: rng.pick(&[0, 6, 20]),
             holds: rng.pick(&[0, 6, 15]),
-            held: rng.one_in(2).then(|| (rng.pick(&HELD), rng.pick(&[15, 40]))),
+            held: [(); 2].map(|()| (!rng.one_in(3)).then(|| (rng.pick(&HELD), rng.pick(&[15, 40])))),
             has_slow: rng.one_in(3),
             fails: !is_calm && rng.one_in(2),
             begins_stale: rng.one_in(3),
@@ -127,7 +153,7 @@ impl Simulation {
     fn new(seed: u64, is_traced: bool) -> Self {
         let mut rng = Rng::new(seed);
         let class = if rng.one_in(4) { Class::Plain } else { Class::Compares };
-        let nodes = if class == Class::Plain && !PLAIN_IS_SHARED { 1 } else { 2 + rng.below(2) };
+        let nodes = rng.pick(&[1, 2, 2, 3]);
         let skews: Vec<i64> = (0..nodes).map(|_| i64::from(rng.below_u16(10_001)) - 5_000).collect();
         let is_calm = rng.one_in(3);
         let mix = Mix::new(&mut rng, is_calm);
@@ -252,7 +278,7 @@ impl Simulation {
 
     /// In the end somebody asks again, and some time later.
     async fn look_around(&mut self) {
-        self.world.lock().held = None;
+        self.world.lock().held = Held::default();
         for pauses in 0..2 {
             (0..pauses * 5).for_each(|_| self.time_passes());
             let node = self.nodes[self.rng.index(self.nodes.len())].clone();

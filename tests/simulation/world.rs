@@ -34,6 +34,9 @@ impl Step {
     }
 }
 
+/// Parts of labels, with numbers of steps.
+pub type Held = [Option<(&'static str, u64)>; 2];
+
 /// How the label of an answer ends.
 const ANSWER: &str = " <-";
 
@@ -56,8 +59,8 @@ pub struct State {
     pub step: u64,
     /// Whose operations take longer than those of others.
     pub slow: Option<usize>,
-    /// What has this in its label is held up, each time, for so many steps.
-    pub held: Option<(&'static str, u64)>,
+    /// What has one of these in its label is held up, each time, for so many steps.
+    pub held: Held,
     pending: Vec<Pending>,
     arrivals: u64,
     trace: Option<Vec<String>>,
@@ -77,7 +80,7 @@ impl World {
             rules,
             step: 0,
             slow: None,
-            held: None,
+            held: Held::default(),
             pending: Vec::new(),
             arrivals: 0,
             trace,
@@ -122,7 +125,8 @@ impl World {
 impl State {
     fn push(&mut self, node: usize, label: String, step: Step) {
         self.arrivals += 1;
-        let held = self.held.filter(|(what, _)| label.contains(what) && !label.ends_with(ANSWER));
+        let mut held = self.held.iter().flatten();
+        let held = held.find(|(what, _)| label.contains(what) && !label.ends_with(ANSWER));
         let until = held.map_or(0, |(_, steps)| self.step + steps);
         self.pending.push(Pending { node, label, arrival: self.arrivals, until, step });
     }

@@ -10,6 +10,9 @@ use crate::error::ErrorKind;
 /// would change something is [`ErrorKind::Unavailable`]. After a while it is half open: one call at a time goes
 /// through, as a probe, and its answer closes the breaker or opens it again.
 ///
+/// While it is open nothing is stored, and callers of one key share a run of the origin as ever. A purge that another
+/// process makes meanwhile is not seen here: those who wait may be given what was read before it.
+///
 /// A failure is an answer that did not come in time
 /// ([`backend_timeout`](crate::CacheBuilder::backend_timeout)), or an error that is the backend's own fault. "Not
 /// there" is none, nor is an error that the next caller need not get: [`TooLarge`](ErrorKind::TooLarge),

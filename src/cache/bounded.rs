@@ -14,6 +14,11 @@ impl Core {
         Bound::new(self.backend_timeout)
     }
 
+    /// Whether the backend is left alone, since it fails.
+    pub(super) fn is_shut(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| guard.is_shut())
+    }
+
     /// Waits for the gate of a key. It may be held by a write that the backend does not answer: then nothing is done,
     /// and nobody waits while the breaker is open.
     pub(super) async fn gate(&self, key: &Arc<str>, bound: &mut Bound) -> Result<Gate> {
@@ -21,8 +26,7 @@ impl Core {
         if let Some(gate) = at_once(gate.as_mut()).await {
             return Ok(gate);
         }
-        let is_shut = self.guard.as_ref().is_some_and(|guard| guard.is_shut());
-        let gate = if is_shut { None } else { bound.over(gate).await };
+        let gate = if self.is_shut() { None } else { bound.over(gate).await };
         gate.ok_or_else(|| {
             Error::message(
                 ErrorKind::Unavailable,

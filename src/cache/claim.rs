@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use super::{Cache, Fill, tags::Kind};
 use crate::{
     error::Result,
-    reason::MissReason,
+    reason::{MissReason, NotStored},
     record::{Carried, Token, lease},
     stamps,
 };
@@ -95,20 +95,22 @@ impl Fill {
     pub(crate) async fn take_place(&mut self) {
         let cache = self.cache().clone();
         let primary = Arc::clone(&self.key.primary);
-        let claim = if cache.has_guards() {
+        let claim = if self.reason == MissReason::Backend {
+            // It has just failed, and is not waited for once more.
+            Err(NotStored::Backend)
+        } else if cache.has_guards() {
             cache.read_tag(&cache.guard_of(&primary)).await.map(Claim::Guard)
         } else {
             let token = cache.take_token(&primary, self.reason == MissReason::Absent).await;
-            token
-                .unwrap_or_else(|error| {
-                    cache.core.reporter.failed("claim", &error);
-                    None
-                })
-                .map(Claim::Token)
+            let token = token.map_err(|error| {
+                cache.core.reporter.failed("claim", &error);
+                NotStored::Backend
+            });
+            token.and_then(|token| token.map(Claim::Token).ok_or(NotStored::Refused))
         };
-        if claim.is_none() {
-            self.context().refuse();
+        match claim {
+            Ok(claim) => self.claim = Some(claim),
+            Err(why) => self.context().refuse(why),
         }
-        self.claim = claim;
     }
 }

@@ -216,6 +216,9 @@ impl FillContext {
     /// Notes what a value depends on that the fill has read from the backend `from`.
     pub(crate) fn note(&self, carried: &[Carried], from: &Arc<dyn Backend>) {
         let Some(filling) = self.0.as_ref().filter(|_| !carried.is_empty()) else { return };
+        if carried.iter().any(|one| matches!(one, Carried::Unknown)) {
+            return self.refuse(NotStored::Backend);
+        }
         let mut noted = filling.lock();
         if noted.refused.is_some() {
             return;
@@ -231,11 +234,17 @@ impl FillContext {
         }
     }
 
-    /// Notes that it read what a purge has overtaken.
-    pub(crate) fn refuse(&self) {
-        if let Some(filling) = &self.0 {
-            filling.lock().refused.get_or_insert(NotStored::Refused);
+    /// Notes why the entry may not be stored: it read what a purge has overtaken, or, which is less, nobody knows.
+    pub(crate) fn refuse(&self, why: NotStored) {
+        let Some(filling) = &self.0 else { return };
+        let mut noted = filling.lock();
+        if noted.refused.is_none_or(|before| before == NotStored::Backend) {
+            noted.refused = Some(why);
         }
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.0.as_ref().is_some_and(|filling| filling.lock().refused.is_some())
     }
 
     /// What was noted, or why the entry may not be stored.

@@ -47,6 +47,11 @@ impl Fill {
         }
         let carried = match self.still_holds(&mut bound).await {
             Ok(carried) => carried,
+            Err(NotStored::Backend) => {
+                drop(gate);
+                Box::pin(self.share(payload, NotStored::Backend)).await;
+                return Err(NotStored::Backend);
+            }
             Err(reason) => {
                 drop(gate);
                 return Err(Box::pin(self.give_up(reason)).await);
@@ -198,6 +203,11 @@ impl Fill {
             // What a purge has overtaken is for nobody else.
             Ok(carried) if self.is_untouched(&carried).await => {
                 Outcome::Shared(Arc::new(self.record(payload, lifetime, 0, carried)).into_value())
+            }
+            // While the backend is left alone nobody knows whether a purge has come elsewhere; in this process none has. A
+            // run for each of those who wait would be worse. What they make of it is not stored either.
+            Err(NotStored::Backend) if self.cache.core.is_shut() => {
+                Outcome::Shared(Arc::new(self.record(payload, lifetime, 0, vec![Carried::Unknown])).into_value())
             }
             _ => Outcome::LookUp,
         };

@@ -89,7 +89,7 @@ impl Fill {
         if self.has_others() {
             Box::pin(self.take_place()).await;
         }
-        if self.cache.reads_lanes() {
+        if self.cache.reads_lanes() && !self.context.is_refused() {
             Box::pin(self.cache.read_lanes(&mut self.since)).await;
         }
     }
@@ -97,9 +97,12 @@ impl Fill {
     /// Reads the stamps of tags before what depends on them; one that cannot be read leaves nothing to be stored.
     pub(crate) async fn read_tags(&self, keys: &[Arc<str>]) {
         for key in keys {
+            if self.context.is_refused() {
+                return;
+            }
             match self.cache.read_tag(key).await {
-                Some(carried) => self.depends_on(&[carried]),
-                None => self.context.refuse(),
+                Ok(carried) => self.depends_on(&[carried]),
+                Err(why) => self.context.refuse(why),
             }
         }
     }
@@ -117,7 +120,7 @@ impl Fill {
         let keys: Vec<_> = tags.iter().map(|(kind, tag)| self.cache.tag_key(*kind, tag)).collect();
         self.read_tags(&keys).await;
         if !self.cache.are_clear(&keys, &self.since).await {
-            self.context.refuse();
+            self.context.refuse(NotStored::Refused);
         }
     }
 
@@ -128,7 +131,7 @@ impl Fill {
         }
         match self.context.carried() {
             Ok(carried) => outer.note(&carried, &self.cache.core.backend),
-            Err(_) => outer.refuse(),
+            Err(why) => outer.refuse(why),
         }
     }
 

@@ -45,7 +45,7 @@ impl Cache {
         let mut all = Vec::with_capacity(carried.len());
         for one in carried {
             all.push(match one {
-                Carried::Tag { key, was, home: Home::Here } => match self.read_tag(key).await? {
+                Carried::Tag { key, was, home: Home::Here } => match self.read_tag(key).await.ok()? {
                     Carried::Tag { was: now, .. } if now.hard != was.hard => return None,
                     now => now,
                 },

@@ -9,6 +9,7 @@ use super::{Cache, FillContext};
 use crate::{
     error::Result,
     key::HashMethod,
+    reason::NotStored,
     record::{Carried, Hold, Home, Record, TagStamps},
     stamps::Stamp,
 };
@@ -87,16 +88,15 @@ impl Cache {
         self.core.stamps.of(&format!("{}memo/{name}", self.space.scope.prefix()))
     }
 
-    /// The stamp of a tag, to be carried by what is read from now on; a new one if there is none. `None` if the
-    /// backend fails.
-    pub(crate) async fn read_tag(&self, key: &Arc<str>) -> Option<Carried> {
-        match self.stamp_of_tag(key).await {
-            Ok(was) => was.map(|was| Carried::Tag { key: Arc::clone(key), was, home: Home::Here }),
-            Err(error) => {
-                self.core.reporter.failed("tag", &error);
-                None
-            }
-        }
+    /// The stamp of a tag, to be carried by what is read from now on; a new one if there is none. An error says why
+    /// what is read may not be stored.
+    pub(crate) async fn read_tag(&self, key: &Arc<str>) -> Result<Carried, NotStored> {
+        let stamp = self.stamp_of_tag(key).await.map_err(|error| {
+            self.core.reporter.failed("tag", &error);
+            NotStored::Backend
+        });
+        let was = stamp?.ok_or(NotStored::Refused)?;
+        Ok(Carried::Tag { key: Arc::clone(key), was, home: Home::Here })
     }
 
     async fn stamp_of_tag(&self, key: &str) -> Result<Option<TagStamps>> {

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, fmt, future::Future, sync::Arc};
 
 use super::{Keep, Memoizer, call::Own, flow::State};
-use crate::{cache::FillContext, error::Result};
+use crate::{cache::FillContext, error::Result, reason::NotStored};
 
 /// A call that has been looked up, and no longer borrows its arguments.
 #[must_use = "a call does nothing until it is told how to compute"]
@@ -90,7 +90,7 @@ impl<'a, 's, T: Send + Sync + 'static, K: Keep<T>> Begun<'a, 's, T, K> {
     {
         // Begun outside of the fill that it is now a part of: what it has seen there was not noted.
         if self.state.has_seen() {
-            FillContext::current_or_none(FillContext::refuse);
+            FillContext::current_or_none(|context| context.refuse(NotStored::Refused));
         }
         match self.state {
             State::Ready(value) => Ok(value),
@@ -143,7 +143,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Begun<'_, 'static, T, K> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         if self.state.has_seen() {
-            FillContext::current_or_none(FillContext::refuse);
+            FillContext::current_or_none(|context| context.refuse(NotStored::Refused));
         }
         match self.state {
             State::Ready(value) => Ok(value),

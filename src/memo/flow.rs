@@ -207,9 +207,12 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     /// Reads what has to be read before the closure runs.
     async fn prepare(&self, fill: &mut Fill, own: Option<&Settings<'_, T>>) {
         fill.prepare().await;
+        if fill.context().is_refused() {
+            return;
+        }
         match self.early(own.map_or(&[], |own| &own.tags)).await {
-            Some(early) => fill.depends_on(&early),
-            None => fill.context().refuse(),
+            Ok(early) => fill.depends_on(&early),
+            Err(why) => fill.context().refuse(why),
         }
     }
 
@@ -221,7 +224,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             Ok((lifetime, payload)) => {
                 let stored = self.cache.store(fill, payload, lifetime).await;
                 if let Some(Err(NotStored::Refused)) = stored {
-                    outer.refuse();
+                    outer.refuse(NotStored::Refused);
                 }
             }
         }
@@ -236,8 +239,8 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         let cache = &self.cache;
         for key in keys {
             match cache.read_tag(&self.tag_of_result(key)).await {
-                Some(tag) => outer.note(&[tag], &cache.core.backend),
-                None => outer.refuse(),
+                Ok(tag) => outer.note(&[tag], &cache.core.backend),
+                Err(why) => outer.refuse(why),
             }
         }
     }
@@ -246,13 +249,13 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     pub(super) async fn note_recursion(&self, keys: &[OwnedKey], tags: &[Cow<'_, str>], outer: &FillContext) {
         self.note_results(keys, outer).await;
         match self.early(tags).await {
-            Some(early) => outer.note(&early, &self.cache.core.backend),
-            None => outer.refuse(),
+            Ok(early) => outer.note(&early, &self.cache.core.backend),
+            Err(why) => outer.refuse(why),
         }
     }
 
-    /// What a result depends on before it is computed; `None` if the backend fails.
-    pub(super) async fn early(&self, tags: &[Cow<'_, str>]) -> Option<Vec<Carried>> {
+    /// What a result depends on before it is computed; an error says why it may not be stored.
+    pub(super) async fn early(&self, tags: &[Cow<'_, str>]) -> Result<Vec<Carried>, NotStored> {
         let cache = &self.cache;
         let (mut early, mut keys) = (Vec::new(), Vec::new());
         match &self.shared.all {
@@ -264,7 +267,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         for key in &keys {
             early.push(cache.read_tag(key).await?);
         }
-        Some(early)
+        Ok(early)
     }
 
     /// How long a value is kept, and what it is good for after that; `noted` is what the function said of it.

@@ -136,10 +136,10 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         let begin = |entry: &Entry<T>| entry.key.clone().map(|key| cache.alone(key, MissReason::Absent, 0));
         let mut fills: Vec<_> = batch.entries.iter().filter(|entry| entry.value.is_none()).map(begin).collect();
         match self.early(&[]).await {
-            Some(early) => fills.iter().flatten().for_each(|fill| fill.depends_on(&early)),
-            None => {
-                FillContext::current().refuse();
-                fills.iter_mut().filter_map(Option::take).for_each(|fill| fill.decline(NotStored::Backend));
+            Ok(early) => fills.iter().flatten().for_each(|fill| fill.depends_on(&early)),
+            Err(why) => {
+                FillContext::current().refuse(why);
+                fills.iter_mut().filter_map(Option::take).for_each(|fill| fill.decline(why));
             }
         }
         let context = fills.iter().flatten().next().map(|fill| fill.context().clone());
@@ -154,7 +154,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             let Some(fill) = fill else { continue };
             match together.carried() {
                 Ok(carried) => fill.depends_on(&carried),
-                Err(_) => fill.context().refuse(),
+                Err(why) => fill.context().refuse(why),
             }
             let kept = self.lifetime(value, None, together.noted_profile().unwrap_or_default());
             match kept.and_then(|lifetime| Ok((lifetime, self.payload(Arc::new(value.clone()))?))) {
@@ -164,7 +164,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         }
         for stored in all(stores).await {
             if let Some(Err(NotStored::Refused)) = stored {
-                outer.refuse();
+                outer.refuse(NotStored::Refused);
             }
         }
     }

@@ -148,13 +148,13 @@ impl<T, K: Keep<T>> Memoizer<T, K> {
         let early = self.early(own.map_or(&[], |own| &own.tags)).await;
         self.delete_memoized_for(args).await?;
         let fill = self.cache.alone(key, MissReason::Forced, 0);
-        fill.depends_on(early.as_deref().unwrap_or_default());
+        fill.depends_on(early.as_deref().unwrap_or(&[]));
         let ttl = own.map_or(Ttl::Default, |own| own.ttl).or(self.ttl_now()).or(self.cache.ttl());
         let Some(fresh) = ttl.lifetime() else { return Ok(()) };
         let profile = &self.shared.profile;
         let lifetime = Lifetime::of(self.cache.core.clock.now(), fresh, profile.windows(), profile);
         let stored = match self.payload(value) {
-            _ if early.is_none() => Some(Err(NotStored::Backend)),
+            _ if early.is_err() => Some(Err(NotStored::Backend)),
             Ok(payload) => self.cache.store(fill, payload, lifetime).await,
             Err(reason) => Some(Err(reason)),
         };

@@ -22,6 +22,8 @@ pub(crate) const MAX_CARRIED: usize = 256;
 pub(crate) enum Carried {
     /// One of this process, which an entry that leaves the process cannot carry.
     Own { stamp: Stamp, was: u64 },
+    /// Something that a backend did not say: whatever is made of it is not for later.
+    Unknown,
     /// The record of a tag in a backend.
     Tag { key: Arc<str>, was: TagStamps, home: Home },
 }
@@ -89,6 +91,7 @@ impl Carried {
     pub(crate) fn holds_now(&self, here: &dyn Backend) -> Option<Hold> {
         match self {
             Self::Own { stamp, was } => Some((stamp.now() == *was).into()),
+            Self::Unknown => Some(Hold::Gone),
             Self::Tag { key, was, home } => home.has_now(key, *was, here),
         }
     }
@@ -97,6 +100,7 @@ impl Carried {
     pub(crate) async fn holds(&self, here: &dyn Backend) -> Hold {
         match self {
             Self::Own { stamp, was } => (stamp.now() == *was).into(),
+            Self::Unknown => Hold::Gone,
             Self::Tag { key, was, home: Home::Here } => was.compared(here.get(key).await),
             Self::Tag { key, was, home: Home::There(there) } => match there.upgrade() {
                 Some(there) => was.compared(there.get(key).await),
@@ -127,7 +131,7 @@ impl Carried {
                 let home = if home.ptr_eq(&Arc::downgrade(here)) { Home::Here } else { Home::There(home) };
                 Self::Tag { key: Arc::clone(key), was: *was, home }
             }
-            own @ Self::Own { .. } => own.clone(),
+            other => other.clone(),
         }
     }
 }
@@ -164,6 +168,7 @@ impl fmt::Debug for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Own { was, .. } => write!(f, "own stamp {was:x}"),
+            Self::Unknown => f.write_str("unknown"),
             Self::Tag { key, was, .. } => write!(f, "{key} {:x}.{:x}", was.hard, was.soft),
         }
     }
@@ -176,7 +181,7 @@ impl Serialize for Carried {
             Self::Tag { key, .. } => Err(ser::Error::custom(format!(
                 "the entry depends on `{key}` in the backend of another cache, and can only be kept in this process"
             ))),
-            Self::Own { .. } => {
+            Self::Own { .. } | Self::Unknown => {
                 Err(ser::Error::custom("the entry depends on a stamp of this process, and can only be kept there"))
             }
         }

@@ -105,7 +105,8 @@
 //!
 //! # Backends
 //!
-//! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; others implement [`Backend`].
+//! [`MemoryBackend`] (64 MiB and 10 000 entries by default), [`NullBackend`], and with the feature `redis`
+//! `RedisBackend`: Redis and Valkey as one server, with Sentinel or as a cluster. Others implement [`Backend`].
 //!
 //! # Features
 //!
@@ -117,6 +118,8 @@
 //! | `json` | no | no [`codec`]`::Json` |
 //! | `tracing` | no | [events](Event) and warnings go to the [`Observer`] only; fills that outlive their client lose their span |
 //! | `metrics` | no | [events](Event) are counted in [`CacheStats`] only |
+//! | `redis` | no | no `RedisBackend`; Rust 1.88 or later |
+//! | `redis-tls` | no | no TLS to Redis: `rediss://` is refused |
 //! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.
@@ -159,6 +162,8 @@ pub mod private;
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
+#[cfg(feature = "redis")]
+pub use backend::{RedisBackend, RedisBackendBuilder};
 pub use cache::{Cache, CacheBuilder, FillContext, Purge, Reach, Receipt};
 pub use clock::Clock;
 pub use codec::Codec;

@@ -50,6 +50,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     // `CacheLayer::around` makes the body type of `axum::serve`.
     ("axum", &["axum", "layer/around.rs"]),
     ("quick_cache", &["backend/memory"]),
+    ("redis", &["backend/redis"]),
+    ("rustls", &["backend/redis/tls.rs"]),
     ("dashmap", &["sync.rs", "cache/functions.rs"]),
     ("loom", &["sync", "flight/model", "cache/model.rs"]),
     ("metrics", &["observe/metrics.rs"]),

@@ -10,10 +10,14 @@ mod guard;
 #[cfg(feature = "memory")]
 mod memory;
 mod null;
+#[cfg(feature = "redis")]
+mod redis;
 mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisBackend, RedisBackendBuilder};
 pub use breaker::{Breaker, BreakerState};
 pub use future::BackendFuture;
 pub(crate) use guard::Guard;

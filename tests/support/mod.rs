@@ -8,6 +8,8 @@
 )]
 
 pub mod held;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod revalidate;
 pub mod scripted;
 pub mod stale;

@@ -1,0 +1,226 @@
+//! One connection, which all callers on one runtime share, and whether it is still of use.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use redis::{
+    Cmd, ErrorKind as Kind, Pipeline, RedisError, RedisResult, ServerErrorKind as Server, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+    cluster_async::ClusterConnection,
+    cluster_routing::RoutingInfo,
+};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::fault;
+use crate::error::Error;
+
+/// A connection that is refused as a replica is made anew, but not more often than this.
+const YOUNG: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub(super) enum Connection {
+    Server { reads: MultiplexedConnection, writes: MultiplexedConnection },
+    Cluster(ClusterConnection),
+}
+
+/// How long a caller stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// As long as `response_timeout` says.
+    Bounded,
+    /// Until there is an answer, or the connection is gone.
+    Unbounded,
+}
+
+/// Its clones share the connection, which is closed when the last one is dropped.
+#[derive(Clone)]
+pub(super) struct Wire {
+    connection: Connection,
+    health: Arc<Health>,
+    _witness: Arc<Witness>,
+}
+
+/// What is known of a connection without asking.
+pub(super) struct Health {
+    gone: AtomicBool,
+    born: Instant,
+    patience: Duration,
+    /// Since when answers are owed, in milliseconds since its birth and one more; 0 if none are.
+    owed_since: AtomicU64,
+    owed: AtomicU32,
+}
+
+/// A task that does nothing but end with its runtime, and the connection with it.
+struct Witness(AbortHandle);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct OnDrop(Arc<Health>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.lost();
+    }
+}
+
+impl Health {
+    pub(super) fn new(patience: Duration) -> Self {
+        Self {
+            gone: AtomicBool::new(false),
+            born: Instant::now(),
+            patience,
+            owed_since: AtomicU64::new(0),
+            owed: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn lost(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    fn sent(&self) {
+        self.owed.fetch_add(1, Ordering::Relaxed);
+        if self.owed_since.load(Ordering::Relaxed) == 0 {
+            self.owed_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    fn answered(&self) {
+        self.owed.store(0, Ordering::Relaxed);
+        self.owed_since.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether it has owed answers for too long. One call says nothing: its caller may have left before the answer.
+    fn is_stuck(&self) -> bool {
+        let since = self.owed_since.load(Ordering::Relaxed);
+        let late = u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX);
+        since != 0 && self.owed.load(Ordering::Relaxed) >= 2 && self.now().saturating_sub(since) > late
+    }
+}
+
+impl Wire {
+    /// Has to be called on the runtime that drives the connection.
+    pub(super) fn new(connection: Connection, health: Arc<Health>) -> Self {
+        let on_drop = OnDrop(Arc::clone(&health));
+        let task = tokio::spawn(async move {
+            let _on_drop = on_drop;
+            std::future::pending::<()>().await;
+        });
+        Self { connection, health, _witness: Arc::new(Witness(task.abort_handle())) }
+    }
+
+    /// Whether calls can be made on it.
+    pub(super) fn is_well(&self) -> bool {
+        !self.health.gone.load(Ordering::Acquire) && !self.health.is_stuck()
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.health.gone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn age(&self) -> Duration {
+        self.health.born.elapsed()
+    }
+
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.connection, Connection::Cluster(_))
+    }
+
+    /// Asks one node of a cluster, or several.
+    pub(super) async fn route(&self, command: Cmd, routing: RoutingInfo) -> RedisResult<Value> {
+        let Connection::Cluster(cluster) = &self.connection else { return self.ask(&command, Wait::Bounded).await };
+        self.health.sent();
+        let answer = cluster.clone().route_command(command, routing).await;
+        self.hear(answer.and_then(Value::extract_error))
+    }
+
+    pub(super) async fn ask(&self, command: &Cmd, wait: Wait) -> RedisResult<Value> {
+        self.health.sent();
+        let answer = match &self.connection {
+            Connection::Server { reads, writes } => {
+                let mut connection = if wait == Wait::Bounded { reads.clone() } else { writes.clone() };
+                connection.send_packed_command(command).await
+            }
+            Connection::Cluster(cluster) => cluster.clone().req_packed_command(command).await,
+        };
+        self.hear(answer.and_then(Value::extract_error))
+    }
+
+    /// Asks many things in one go, and gives each answer; those of a cluster go to their nodes side by side.
+    pub(super) async fn ask_all(&self, commands: Vec<Cmd>, wait: Wait) -> RedisResult<Vec<Value>> {
+        match &self.connection {
+            Connection::Server { reads, writes } => {
+                let mut pipeline = Pipeline::with_capacity(commands.len());
+                let count = commands.len();
+                for command in commands {
+                    pipeline.add_command(command);
+                }
+                self.health.sent();
+                let mut connection = if wait == Wait::Bounded { reads.clone() } else { writes.clone() };
+                self.hear(connection.send_packed_commands(&pipeline, 0, count).await)
+            }
+            Connection::Cluster(_) => {
+                let mut answers = vec![Value::Nil; commands.len()];
+                let mut tasks = JoinSet::new();
+                for (index, command) in commands.into_iter().enumerate() {
+                    let wire = self.clone();
+                    tasks.spawn(async move { (index, wire.ask(&command, wait).await) });
+                }
+                while let Some(done) = tasks.join_next().await {
+                    let (index, answer) = done.map_err(|_| closed())?;
+                    answers[index] = answer?;
+                }
+                Ok(answers)
+            }
+        }
+    }
+
+    /// Notes what an answer says of the connection.
+    fn hear<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+        match &answer {
+            Ok(_) => self.health.answered(),
+            Err(error) => self.hear_error(error),
+        }
+        answer
+    }
+
+    fn hear_error(&self, error: &RedisError) {
+        let is_cluster = self.is_cluster();
+        match error.kind() {
+            // A node that hangs: the others know who has its slots now. The client does not ask them.
+            _ if error.is_timeout() => {
+                if is_cluster && self.age() > YOUNG {
+                    self.health.lost();
+                }
+            }
+            // The client of a cluster makes its connections anew itself.
+            _ if error.is_unrecoverable_error() && !is_cluster => self.health.lost(),
+            Kind::Io => {}
+            // It was the master, or its name leads elsewhere now.
+            Kind::Server(Server::ReadOnly) if self.age() > YOUNG => self.health.lost(),
+            _ => self.health.answered(),
+        }
+    }
+}
+
+fn closed() -> RedisError {
+    std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into()
+}
+
+/// Each answer of a pipeline, or the first error.
+pub(super) fn each(answers: Vec<Value>) -> Result<Vec<Value>, Error> {
+    answers.into_iter().map(|answer| answer.extract_error().map_err(|error| fault::translate(&error))).collect()
+}

@@ -11,5 +11,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chaos;
 mod deployments;
 mod ladder;
+mod nodes;
+mod outages;
+mod replicas;
+mod runtimes;
+mod shop;
+mod trips;

@@ -31,6 +31,8 @@ mod test_cachelib;
 mod test_hash_method;
 mod test_init;
 mod test_memoize;
+#[cfg(all(feature = "redis", unix))]
+mod test_redis_cache;
 mod test_serializer;
 mod test_serializers;
 mod test_signals;

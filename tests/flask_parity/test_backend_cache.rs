@@ -1,5 +1,8 @@
 //! `test_backend_cache.py`: what the backends do, behind a cache as a program has it.
 
+#[cfg(all(feature = "redis", unix))]
+mod test_redis_cache;
+
 use axum_caching::{Cache, MemoryBackend, NullBackend, Ttl};
 
 use crate::fixture::*;

@@ -18,7 +18,7 @@ use axum_caching::{
 
 use crate::support::{
     self, fetch, layer,
-    redis::{Server, eventually, free_port},
+    redis::{Server, cluster::Cluster, eventually, free_port},
 };
 
 const FAST: Duration = Duration::from_millis(200);
@@ -277,4 +277,24 @@ async fn what_is_under_a_key_and_no_text_is_no_value() {
     assert_eq!(backend.get("list").await.unwrap_err().kind(), ErrorKind::Decode);
     assert_eq!(backend.increment("list", 1).await.unwrap_err().kind(), ErrorKind::NotAnInteger);
     assert!(backend.delete("list").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_that_hangs_costs_its_own_keys() {
+    let cluster = Cluster::start();
+    let backend = RedisBackend::cluster(cluster.seeds()).connect_timeout(FAST).response_timeout(FAST).build().unwrap();
+    let keys: Vec<String> = (0..30).map(|key| format!("key {key}")).collect();
+    let owner = |key: &String| cluster.owner_of(cluster.slot_of(key));
+    let (hanging, well): (Vec<_>, Vec<_>) = keys.iter().partition(|key| owner(key) == 0);
+    for key in &keys {
+        backend.set(key, Value::from_bytes("1"), None).await.unwrap();
+    }
+    cluster.nodes[0].hang();
+    for key in &well {
+        assert!(backend.get(key).await.unwrap().is_some());
+        let kind = backend.get(hanging[0]).await.unwrap_err().kind();
+        assert!([ErrorKind::Timeout, ErrorKind::Connect].contains(&kind), "{kind:?}");
+    }
+    cluster.nodes[0].resume();
+    eventually("it is there again", async || backend.get(hanging[0]).await.is_ok_and(|value| value.is_some())).await;
 }

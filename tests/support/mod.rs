@@ -8,7 +8,7 @@
 )]
 
 pub mod held;
-#[cfg(feature = "redis")]
+#[cfg(all(feature = "redis", unix))]
 pub mod redis;
 pub mod revalidate;
 pub mod scripted;

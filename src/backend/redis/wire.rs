@@ -22,6 +22,10 @@ use crate::error::Error;
 /// A connection that is refused as a replica is made anew, but not more often than this.
 const YOUNG: Duration = Duration::from_secs(1);
 
+/// As often the client of a cluster of which a node hangs is made anew, since it does not ask the others by itself who
+/// has its slots now. The nodes that are well have to wait for that.
+const RENEWED: Duration = Duration::from_secs(5);
+
 #[derive(Clone)]
 pub(super) enum Connection {
     Server { reads: MultiplexedConnection, writes: MultiplexedConnection },
@@ -200,9 +204,8 @@ impl Wire {
     fn hear_error(&self, error: &RedisError) {
         let is_cluster = self.is_cluster();
         match error.kind() {
-            // A node that hangs: the others know who has its slots now. The client does not ask them.
             _ if error.is_timeout() => {
-                if is_cluster && self.age() > YOUNG {
+                if is_cluster && self.age() > RENEWED {
                     self.health.lost();
                 }
             }

@@ -36,7 +36,16 @@ impl Cluster {
     fn node() -> Server {
         for _ in 0..5 {
             let bus = free_port().to_string();
-            let settings = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
+            let settings = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus,
+                "--cluster-node-timeout",
+                "2000",
+                "--cluster-require-full-coverage",
+                "no",
+            ];
             let server = Server::with(&settings);
             // A port for the bus that somebody took meanwhile ends the server.
             if server.try_run::<String>("CLUSTER MYID").is_ok() {

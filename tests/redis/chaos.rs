@@ -4,11 +4,11 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum_caching::{RedisBackend, RedisBackendBuilder};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     shop::{Data, Load, node},
@@ -153,7 +153,7 @@ async fn a_master_that_hangs_is_left_for_the_one_that_took_over() {
     load.await_hits(100).await;
     // The old one is a replica from now on, and takes no writes of those who are still connected.
     watched.master.resume();
-    crate::support::redis::until("it follows", || watched.info(&watched.master).contains("role:slave"));
+    crate::support::redis::until("it follows", || Watched::info(&watched.master).contains("role:slave"));
     load.purge_all().await;
     load.data.lenient.store(false, Ordering::SeqCst);
     load.await_hits(200).await;

@@ -8,13 +8,14 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::Router;
 use axum_caching::{
     Backend, Breaker, BreakerState, Cache, CacheStatus, ErrorKind, RedisBackend, RedisBackendBuilder, Ttl, Value,
 };
+use tokio::time::Instant;
 
 use crate::support::{
     self, fetch, layer,
@@ -56,7 +57,7 @@ async fn breaker_is_open(cache: &Cache) {
 }
 
 async fn recovers(cache: &Cache, app: &Router) {
-    eventually("pages are kept again", async || matches!(fetch(app, "/again").await.0, CacheStatus::Hit { .. })).await;
+    eventually("pages are kept again", async || matches!(fetch(app, "/again").await.0, CacheStatus::Hit)).await;
     eventually("explicit calls work again", async || cache.set("explicit", &1, Ttl::Default).await.is_ok()).await;
     assert_eq!(cache.breaker_state(), BreakerState::Closed);
     assert_eq!(cache.get::<i32>("explicit").await.unwrap(), Some(1));
@@ -188,7 +189,7 @@ async fn a_full_server_takes_no_more_and_gives_what_it_has() {
     for path in 0..20 {
         let (status, _) = fetch(&app, &format!("/full/{path}")).await;
         assert!(support::is_miss(status));
-        assert!(matches!(fetch(&app, "/again").await.0, CacheStatus::Hit { .. }), "what is there is served");
+        assert!(matches!(fetch(&app, "/again").await.0, CacheStatus::Hit), "what is there is served");
     }
     assert_eq!(cache.breaker_state(), BreakerState::Closed);
     server.run::<()>("FLUSHALL");

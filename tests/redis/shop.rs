@@ -78,7 +78,7 @@ async fn read(data: &Data, node: &Node, page: usize) {
     assert_eq!(response.status(), 200, "a request failed because of the cache");
     let status = CacheStatus::of(&response).unwrap();
     let version = version(page, &support::text(response).await);
-    let count = if matches!(status, CacheStatus::Hit { .. }) { &data.hits } else { &data.misses };
+    let count = if matches!(status, CacheStatus::Hit) { &data.hits } else { &data.misses };
     count.fetch_add(1, Ordering::Relaxed);
     if version < purged {
         let excused = lenient || data.lenient.load(Ordering::SeqCst);

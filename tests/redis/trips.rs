@@ -91,7 +91,7 @@ async fn purging_leaves_nothing_behind_that_does_not_end() {
             0 => drop(cache.delete_cached(&path).await.unwrap()),
             1 => cache.purge_tag("shop").await.unwrap(),
             _ => cache.purge_tag(format!("tag {}", purge % 5)).await.unwrap(),
-        };
+        }
     };
     for purge in 0..100 {
         round(purge).await;

@@ -6,14 +6,14 @@
 use std::{
     borrow::Cow,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use redis::{Cmd, RedisError, Value};
 use tokio::{
     runtime::{self, Handle},
     sync::watch,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
@@ -101,7 +101,6 @@ impl Link {
     }
 
     /// The connection; or what it will come from; or why there is none for now.
-    #[expect(clippy::type_complexity, reason = "three ways on, taken apart at once")]
     fn look(self: &Arc<Self>, runtime: &Handle) -> Result<Wire, Result<watch::Receiver<Option<Outcome>>, Error>> {
         let id = runtime.id();
         let mut places = self.places();

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{Cmd, RedisError, RedisResult, Value, cmd};
+use redis::{Cmd, RedisResult, Value, cmd};
 use tokio::time::timeout;
 
 use super::{
@@ -72,5 +72,5 @@ async fn ask(wire: &Wire, commands: Vec<Cmd>) -> RedisResult<Vec<RedisResult<Val
         return Ok(answers);
     }
     let answers = wire.ask_all(commands, Wait::Bounded).await?;
-    Ok(answers.into_iter().map(|answer| answer.extract_error().map_err(RedisError::from)).collect())
+    Ok(answers.into_iter().map(Value::extract_error).collect())
 }

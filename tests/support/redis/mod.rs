@@ -1,4 +1,10 @@
 //! Real servers, which a test starts for itself and which end with it, also if it panics.
+#![allow(
+    clippy::allow_attributes,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a server has a time of its own: what it does is waited for, with a deadline"
+)]
 
 pub mod cluster;
 pub mod sentinel;

@@ -35,7 +35,7 @@ impl Watched {
         let replica = Server::with(&[&auth[..], &["--replicaof", "127.0.0.1", &port]].concat());
         let sentinels = (0..3).map(|_| Sentinel::start(master.port)).collect();
         let watched = Self { master, replica, sentinels };
-        until("the replica follows", || watched.info(&watched.replica).contains("master_link_status:up"));
+        until("the replica follows", || Self::info(&watched.replica).contains("master_link_status:up"));
         until("the sentinels know each other", || {
             watched.sentinels.iter().all(|sentinel| sentinel.knows("slaves=1,sentinels=3"))
         });
@@ -46,7 +46,7 @@ impl Watched {
         self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect()
     }
 
-    pub fn info(&self, server: &Server) -> String {
+    pub fn info(server: &Server) -> String {
         let url = format!("redis://127.0.0.1:{}", server.port);
         let client = redis::Client::open(url).unwrap();
         let info = client.get_connection_info().redis_settings().clone().set_password(PASSWORD);
@@ -57,7 +57,7 @@ impl Watched {
 
     /// Until the replica has taken over.
     pub fn await_failover(&self) {
-        until("the replica takes over", || self.info(&self.replica).contains("role:master"));
+        until("the replica takes over", || Self::info(&self.replica).contains("role:master"));
     }
 }
 

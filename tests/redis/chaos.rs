@@ -21,7 +21,7 @@ use crate::{
 
 fn duration() -> Duration {
     let seconds = std::env::var("REDIS_CHAOS_SECONDS").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(5))
+    Duration::from_secs(seconds.unwrap_or(3))
 }
 
 fn begin(builder: impl Fn() -> RedisBackendBuilder) -> Load {

@@ -5,6 +5,7 @@ mod builder;
 mod clear;
 mod commands;
 mod fault;
+mod inner;
 mod link;
 mod probe;
 mod rungs;
@@ -15,37 +16,15 @@ mod source;
 mod tls;
 mod wire;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
-
-use bytes::Bytes;
-use redis::{Cmd, Value as Answer};
+use std::{fmt, sync::Arc, time::Duration};
 
 pub use self::builder::RedisBackendBuilder;
-use self::{
-    builder::Target,
-    fault::Refusal,
-    link::Link,
-    rungs::{Rung, Rungs},
-    wire::Wait,
-};
+use self::{builder::Target, inner::Inner, rungs::Rung};
 use super::{Backend, BackendFuture};
 use crate::{
     error::{Error, ErrorKind, Result},
     value::Value,
 };
-
-/// So many keys are asked for, or stored, in one go.
-const BATCH: usize = 1_000;
-
-/// So many bytes are sent in one go, if they are more than one value.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// Entries on a Redis or Valkey server: one, one of those that Sentinel watches, or a cluster.
 ///
@@ -95,16 +74,6 @@ const BATCH_BYTES: usize = 4 << 20;
 #[derive(Clone)]
 pub struct RedisBackend {
     inner: Arc<Inner>,
-}
-
-struct Inner {
-    what: String,
-    primary: Arc<Link>,
-    replicas: Vec<Arc<Link>>,
-    next_replica: AtomicUsize,
-    rungs: Arc<Rungs>,
-    scripts: bool,
-    max_value: usize,
 }
 
 impl RedisBackend {
@@ -194,137 +163,6 @@ impl RedisBackend {
     /// ```
     pub fn lacking(&self) -> Vec<&'static str> {
         self.inner.rungs.lacking()
-    }
-}
-
-impl Inner {
-    fn new(
-        what: String,
-        primary: Arc<Link>,
-        replicas: Vec<Arc<Link>>,
-        rungs: Arc<Rungs>,
-        scripts: bool,
-        max_value: usize,
-    ) -> Self {
-        Self { what, primary, replicas, next_replica: AtomicUsize::new(0), rungs, scripts, max_value }
-    }
-
-    /// A replica to read these keys from, if there are any, and none of the keys decides whether an entry holds.
-    fn replica_for(&self, keys: &[&str]) -> Option<&Arc<Link>> {
-        if self.replicas.is_empty() || keys.iter().any(|key| key.contains("@t/")) {
-            return None;
-        }
-        let at = self.next_replica.fetch_add(1, Ordering::Relaxed) % self.replicas.len();
-        self.replicas.get(at)
-    }
-
-    async fn read(&self, keys: &[&str], command: &Cmd) -> Result<Result<Answer, redis::RedisError>> {
-        if let Some(replica) = self.replica_for(keys) {
-            if let Ok(Ok(answer)) = replica.read(command).await {
-                return Ok(Ok(answer));
-            }
-        }
-        self.primary.read(command).await
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Value>> {
-        let answer = self.read(&[key], &commands::of_key("GET", key)).await?;
-        commands::value(answer.map_err(|error| fault::translate(&error))?)
-    }
-
-    async fn write(&self, command: &Cmd) -> Result<Answer> {
-        self.primary.write(command).await?.map_err(|error| fault::translate(&error))
-    }
-
-    /// Asks with a command that may be lacking; `None` if it is.
-    async fn try_read(&self, rung: Rung, keys: &[&str], command: &Cmd) -> Result<Option<Answer>> {
-        if !self.rungs.has(rung) {
-            return Ok(None);
-        }
-        match self.read(keys, command).await? {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) if fault::refusal(&error) == Some(Refusal::Command) => {
-                self.rungs.lacks(rung);
-                Ok(None)
-            }
-            Err(error) => Err(fault::translate(&error)),
-        }
-    }
-
-    async fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>> {
-        let mut values = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(BATCH) {
-            let answers =
-                match self.try_read(Rung::MGet, keys, &commands::of_keys("MGET", keys.iter().copied())).await? {
-                    Some(Answer::Array(answers)) if answers.len() == keys.len() => answers,
-                    Some(_) => return Err(fault::unexpected()),
-                    None => {
-                        let gets = keys.iter().map(|key| commands::of_key("GET", key)).collect();
-                        let wire = self.primary.wire().await?;
-                        wire::each(wire.ask_all(gets, Wait::Bounded).await.map_err(|error| fault::translate(&error))?)?
-                    }
-                };
-            for answer in answers {
-                values.push(commands::value(answer)?);
-            }
-        }
-        Ok(values)
-    }
-
-    async fn set_many(&self, entries: &[(&str, Value)], ttl: Option<Duration>) -> Result<()> {
-        let mut commands = Vec::new();
-        let mut bytes = 0;
-        for (key, value) in entries {
-            let value = self.bytes(value)?;
-            bytes += value.len();
-            commands.push(commands::set(key, &value, ttl));
-            if commands.len() >= BATCH || bytes >= BATCH_BYTES {
-                self.store_all(std::mem::take(&mut commands)).await?;
-                bytes = 0;
-            }
-        }
-        if commands.is_empty() { Ok(()) } else { self.store_all(commands).await }
-    }
-
-    async fn store_all(&self, commands: Vec<Cmd>) -> Result<()> {
-        let wire = self.primary.wire().await?;
-        let answers = wire.ask_all(commands, Wait::Unbounded).await.map_err(|error| fault::translate(&error))?;
-        wire::each(answers).map(drop)
-    }
-
-    async fn delete_many(&self, keys: &[&str]) -> Result<usize> {
-        let mut deleted = 0;
-        for keys in keys.chunks(BATCH) {
-            deleted += clear::delete(&self.primary.wire().await?, &self.rungs, keys).await?;
-        }
-        Ok(deleted)
-    }
-
-    async fn increment(&self, key: &str, by: i64) -> Result<i64> {
-        let lacking =
-            || Error::message(ErrorKind::Unsupported, "`increment` needs INCRBY, which this user may not run");
-        if !self.rungs.has(Rung::IncrBy) {
-            return Err(lacking());
-        }
-        let mut command = commands::of_key("INCRBY", key);
-        command.arg(by);
-        match self.primary.write(&command).await? {
-            Ok(answer) => commands::integer(&answer),
-            Err(error) if fault::refusal(&error) == Some(Refusal::Command) => {
-                self.rungs.lacks(Rung::IncrBy);
-                Err(lacking())
-            }
-            Err(error) => Err(fault::adding(&error)),
-        }
-    }
-
-    fn bytes(&self, value: &Value) -> Result<Bytes> {
-        let bytes = value.to_bytes()?;
-        if bytes.len() > self.max_value {
-            let text = format!("{} bytes, expected {} at most (`max_value_bytes`)", bytes.len(), self.max_value);
-            return Err(Error::message(ErrorKind::TooLarge, text));
-        }
-        Ok(bytes)
     }
 }
 

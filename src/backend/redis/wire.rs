@@ -29,6 +29,9 @@ const YOUNG: Duration = Duration::from_secs(1);
 /// has its slots now. The nodes that are well have to wait for that.
 const RENEWED: Duration = Duration::from_secs(5);
 
+/// So many commands of one call are under way to a cluster.
+const AT_ONCE: usize = 64;
+
 #[derive(Clone)]
 pub(super) enum Connection {
     Server { reads: MultiplexedConnection, writes: MultiplexedConnection },
@@ -182,15 +185,17 @@ impl Wire {
             Connection::Cluster(_) => {
                 let mut answers = vec![Value::Nil; commands.len()];
                 let mut tasks = JoinSet::new();
-                for (index, command) in commands.into_iter().enumerate() {
-                    let wire = self.clone();
-                    tasks.spawn(async move { (index, wire.ask(&command, wait).await) });
-                }
-                while let Some(done) = tasks.join_next().await {
+                let mut commands = commands.into_iter().enumerate();
+                loop {
+                    // Each has its time from when it is sent, so they are not sent all at once.
+                    for (index, command) in commands.by_ref().take(AT_ONCE - tasks.len()) {
+                        let wire = self.clone();
+                        tasks.spawn(async move { (index, wire.ask(&command, wait).await) });
+                    }
+                    let Some(done) = tasks.join_next().await else { return Ok(answers) };
                     let (index, answer) = done.map_err(|_| closed())?;
                     answers[index] = answer?;
                 }
-                Ok(answers)
             }
         }
     }

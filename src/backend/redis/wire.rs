@@ -68,6 +68,17 @@ pub(super) struct Health {
 /// A task that does nothing but end with its runtime, and the connection with it.
 struct Witness(AbortHandle);
 
+impl Witness {
+    fn new(health: &Arc<Health>) -> Self {
+        let on_drop = OnDrop(Arc::clone(health));
+        let task = tokio::spawn(async move {
+            let _on_drop = on_drop;
+            std::future::pending::<()>().await;
+        });
+        Self(task.abort_handle())
+    }
+}
+
 impl Drop for Witness {
     fn drop(&mut self) {
         self.0.abort();
@@ -124,12 +135,8 @@ impl Health {
 impl Wire {
     /// Has to be called on the runtime that drives the connection.
     pub(super) fn new(connection: Connection, health: Arc<Health>) -> Self {
-        let on_drop = OnDrop(Arc::clone(&health));
-        let task = tokio::spawn(async move {
-            let _on_drop = on_drop;
-            std::future::pending::<()>().await;
-        });
-        Self { connection, health, _witness: Arc::new(Witness(task.abort_handle())) }
+        let witness = Arc::new(Witness::new(&health));
+        Self { connection, health, _witness: witness }
     }
 
     /// Whether calls can be made on it.
@@ -234,4 +241,37 @@ fn closed() -> RedisError {
 /// Each answer of a pipeline, or the first error.
 pub(super) fn each(answers: Vec<Value>) -> Result<Vec<Value>, Error> {
     answers.into_iter().map(|answer| answer.extract_error().map_err(|error| fault::translate(&error))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_gone_with_its_runtime() {
+        let health = Arc::new(Health::new(Duration::from_secs(1)));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let witness = runtime.block_on(async { Witness::new(&health) });
+        assert!(!health.gone.load(Ordering::Acquire));
+        drop(runtime);
+        assert!(health.gone.load(Ordering::Acquire));
+        drop(witness);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_stuck_that_owes_two_answers_for_too_long() {
+        let health = Health::new(Duration::from_secs(2));
+        health.sent();
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert!(!health.is_stuck(), "its caller may have left before the answer");
+        health.sent();
+        assert!(health.is_stuck());
+        health.answered();
+        assert!(!health.is_stuck());
+        health.sent();
+        health.sent();
+        assert!(!health.is_stuck(), "not yet");
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!(health.is_stuck());
+    }
 }

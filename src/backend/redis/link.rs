@@ -5,7 +5,7 @@
 
 use std::{
     borrow::Cow,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
     time::Duration,
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Link {
     waits: Waits,
     /// What the server lacks; `None` where nobody wants to know.
     rungs: Option<Arc<Rungs>>,
-    places: Mutex<Vec<Place>>,
+    places: RwLock<Vec<Place>>,
 }
 
 /// What one runtime has.
@@ -65,7 +65,7 @@ pub(super) struct Why(ErrorKind, Cow<'static, str>);
 
 impl Link {
     pub(super) fn new(source: Source, waits: Waits, rungs: Option<Arc<Rungs>>) -> Arc<Self> {
-        Arc::new(Self { source, waits, rungs, places: Mutex::default() })
+        Arc::new(Self { source, waits, rungs, places: RwLock::default() })
     }
 
     /// Asks for something that changes nothing. It is asked again if the connection was lost meanwhile.
@@ -88,6 +88,9 @@ impl Link {
         let Ok(runtime) = Handle::try_current() else {
             return Err(Error::message(ErrorKind::Config, "Redis is asked on a tokio runtime; there is none here"));
         };
+        if let Some(wire) = self.wire_at_hand(runtime.id()) {
+            return Ok(wire);
+        }
         let mut waiting = match self.look(&runtime) {
             Ok(wire) => return Ok(wire),
             Err(Ok(waiting)) => waiting,
@@ -97,6 +100,15 @@ impl Link {
             Ok(Some(Ok(wire))) => Ok(wire.clone()),
             Ok(Some(Err(why))) => Err(why.error(None)),
             _ => Err(interrupted().error(None)),
+        }
+    }
+
+    /// The connection, if there is one that is well, which is what nearly all calls find.
+    fn wire_at_hand(&self, id: runtime::Id) -> Option<Wire> {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        match places.iter().find(|place| place.runtime == id) {
+            Some(Place { failures: 0, state: State::Up(wire), .. }) if wire.is_well() => Some(wire.clone()),
+            _ => None,
         }
     }
 
@@ -146,9 +158,9 @@ impl Link {
         Err(Ok(waiting))
     }
 
-    fn places(&self) -> MutexGuard<'_, Vec<Place>> {
+    fn places(&self) -> RwLockWriteGuard<'_, Vec<Place>> {
         // A panic under this lock is not possible; if it was, each place is still in one of its states.
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        self.places.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn connect(&self) -> Outcome {

@@ -32,7 +32,6 @@ const RENEWED: Duration = Duration::from_secs(5);
 /// So many commands of one call are under way to a cluster.
 const AT_ONCE: usize = 64;
 
-#[derive(Clone)]
 pub(super) enum Connection {
     Server { reads: MultiplexedConnection, writes: MultiplexedConnection },
     Cluster(ClusterConnection),
@@ -49,10 +48,12 @@ pub(super) enum Wait {
 
 /// Its clones share the connection, which is closed when the last one is dropped.
 #[derive(Clone)]
-pub(super) struct Wire {
+pub(super) struct Wire(Arc<Line>);
+
+struct Line {
     connection: Connection,
     health: Arc<Health>,
-    _witness: Arc<Witness>,
+    _witness: Witness,
 }
 
 /// What is known of a connection without asking.
@@ -135,38 +136,38 @@ impl Health {
 impl Wire {
     /// Has to be called on the runtime that drives the connection.
     pub(super) fn new(connection: Connection, health: Arc<Health>) -> Self {
-        let witness = Arc::new(Witness::new(&health));
-        Self { connection, health, _witness: witness }
+        let witness = Witness::new(&health);
+        Self(Arc::new(Line { connection, health, _witness: witness }))
     }
 
     /// Whether calls can be made on it.
     pub(super) fn is_well(&self) -> bool {
-        !self.health.gone.load(Ordering::Acquire) && !self.health.is_stuck()
+        !self.0.health.gone.load(Ordering::Acquire) && !self.0.health.is_stuck()
     }
 
     pub(super) fn is_gone(&self) -> bool {
-        self.health.gone.load(Ordering::Acquire)
+        self.0.health.gone.load(Ordering::Acquire)
     }
 
     pub(super) fn age(&self) -> Duration {
-        self.health.born.elapsed()
+        self.0.health.born.elapsed()
     }
 
     pub(super) fn is_cluster(&self) -> bool {
-        matches!(self.connection, Connection::Cluster(_))
+        matches!(self.0.connection, Connection::Cluster(_))
     }
 
     /// Asks one node of a cluster, or several.
     pub(super) async fn route(&self, command: Cmd, routing: RoutingInfo) -> RedisResult<Value> {
-        let Connection::Cluster(cluster) = &self.connection else { return self.ask(&command, Wait::Bounded).await };
-        self.health.sent();
+        let Connection::Cluster(cluster) = &self.0.connection else { return self.ask(&command, Wait::Bounded).await };
+        self.0.health.sent();
         let answer = cluster.clone().route_command(command, routing).await;
         self.hear(answer.and_then(Value::extract_error))
     }
 
     pub(super) async fn ask(&self, command: &Cmd, wait: Wait) -> RedisResult<Value> {
-        self.health.sent();
-        let answer = match &self.connection {
+        self.0.health.sent();
+        let answer = match &self.0.connection {
             Connection::Server { reads, writes } => {
                 let mut connection = if wait == Wait::Bounded { reads.clone() } else { writes.clone() };
                 connection.send_packed_command(command).await
@@ -178,14 +179,14 @@ impl Wire {
 
     /// Asks many things in one go, and gives each answer; those of a cluster go to their nodes side by side.
     pub(super) async fn ask_all(&self, commands: Vec<Cmd>, wait: Wait) -> RedisResult<Vec<Value>> {
-        match &self.connection {
+        match &self.0.connection {
             Connection::Server { reads, writes } => {
                 let mut pipeline = Pipeline::with_capacity(commands.len());
                 let count = commands.len();
                 for command in commands {
                     pipeline.add_command(command);
                 }
-                self.health.sent();
+                self.0.health.sent();
                 let mut connection = if wait == Wait::Bounded { reads.clone() } else { writes.clone() };
                 self.hear(connection.send_packed_commands(&pipeline, 0, count).await)
             }
@@ -210,7 +211,7 @@ impl Wire {
     /// Notes what an answer says of the connection.
     fn hear<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
         match &answer {
-            Ok(_) => self.health.answered(),
+            Ok(_) => self.0.health.answered(),
             Err(error) => self.hear_error(error),
         }
         answer
@@ -221,15 +222,15 @@ impl Wire {
         match error.kind() {
             _ if error.is_timeout() => {
                 if is_cluster && self.age() > RENEWED {
-                    self.health.lost();
+                    self.0.health.lost();
                 }
             }
             // The client of a cluster makes its connections anew itself.
-            _ if error.is_unrecoverable_error() && !is_cluster => self.health.lost(),
+            _ if error.is_unrecoverable_error() && !is_cluster => self.0.health.lost(),
             Kind::Io => {}
             // It was the master, or its name leads elsewhere now.
-            Kind::Server(Server::ReadOnly) if self.age() > YOUNG => self.health.lost(),
-            _ => self.health.answered(),
+            Kind::Server(Server::ReadOnly) if self.age() > YOUNG => self.0.health.lost(),
+            _ => self.0.health.answered(),
         }
     }
 }

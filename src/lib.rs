@@ -106,8 +106,8 @@
 //! # Backends
 //!
 //! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; with the feature `file` `FileBackend`, a
-//! directory that processes share (1 GiB and 100 000 entries); with the feature `memcached` `MemcachedBackend`; others
-//! implement [`Backend`].
+//! directory that processes share (1 GiB and 100 000 entries); with the feature `redis` `RedisBackend`: Redis and Valkey as
+//! one server, with Sentinel or as a cluster; with the feature `memcached` `MemcachedBackend`. Others implement [`Backend`].
 //!
 //! # Features
 //!
@@ -121,6 +121,8 @@
 //! | `tracing` | no | [events](Event) and warnings go to the [`Observer`] only; fills that outlive their client lose their span |
 //! | `metrics` | no | [events](Event) are counted in [`CacheStats`] only |
 //! | `memcached` | no | no `MemcachedBackend` |
+//! | `redis` | no | no `RedisBackend`; Rust 1.88 or later |
+//! | `redis-tls` | no | no TLS to Redis: `rediss://` is refused |
 //! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.
@@ -167,6 +169,8 @@ pub use backend::{FileBackend, FileBackendBuilder};
 pub use backend::{MemcachedBackend, MemcachedBackendBuilder};
 #[cfg(feature = "memory")]
 pub use backend::{MemoryBackend, MemoryBackendBuilder};
+#[cfg(feature = "redis")]
+pub use backend::{RedisBackend, RedisBackendBuilder};
 pub use cache::{Cache, CacheBuilder, FillContext, Purge, Reach, Receipt};
 pub use clock::Clock;
 pub use codec::Codec;

@@ -52,6 +52,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("quick_cache", &["backend/memory"]),
     ("rustix", &["backend/file"]),
     ("sha2", &["backend/file"]),
+    ("redis", &["backend/redis"]),
+    ("rustls", &["backend/redis/tls.rs"]),
     ("dashmap", &["sync.rs", "cache/functions.rs"]),
     ("loom", &["sync", "flight/model", "cache/model.rs"]),
     ("metrics", &["observe/metrics.rs"]),

@@ -14,10 +14,14 @@ mod memcached;
 #[cfg(feature = "memory")]
 mod memory;
 mod null;
+#[cfg(feature = "redis")]
+mod redis;
 mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisBackend, RedisBackendBuilder};
 pub use breaker::{Breaker, BreakerState};
 #[cfg(all(feature = "file", unix))]
 pub use file::{FileBackend, FileBackendBuilder};

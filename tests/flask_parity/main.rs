@@ -38,6 +38,8 @@ mod test_init;
 #[cfg(all(feature = "memcached", unix))]
 mod test_memcached_cache;
 mod test_memoize;
+#[cfg(all(feature = "redis", unix))]
+mod test_redis_cache;
 mod test_serializer;
 mod test_serializers;
 mod test_signals;

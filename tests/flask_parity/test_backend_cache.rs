@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "memcached", unix))]
 mod test_memcached_cache;
+#[cfg(all(feature = "redis", unix))]
+mod test_redis_cache;
 
 use axum_caching::{Cache, MemoryBackend, NullBackend, Ttl};
 

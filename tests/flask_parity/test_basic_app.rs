@@ -63,3 +63,31 @@ async fn test_app_custom_cache_backend() {
         assert_eq!(runs.count(), 1);
     }
 }
+
+/// Where an application's entries are, of the 16 databases of a server of its own.
+#[cfg(all(feature = "redis", unix))]
+async fn database_of(configure: impl Fn(&str) -> axum_caching::RedisBackendBuilder) -> String {
+    let server = crate::support::redis::Server::start();
+    let cache = Cache::new(configure(&server.url()).build().unwrap());
+    cache.set("hi", "hello", Ttl::Default).await.unwrap();
+    let keyspace: String = server.run("INFO keyspace");
+    keyspace.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.starts_with("db"))).unwrap().0.into()
+}
+
+#[cfg(all(feature = "redis", unix))]
+#[tokio::test]
+async fn test_app_redis_cache_backend_url_default_db() {
+    assert_eq!(database_of(|url| axum_caching::RedisBackend::builder(url)).await, "db0");
+}
+
+#[cfg(all(feature = "redis", unix))]
+#[tokio::test]
+async fn test_app_redis_cache_backend_url_custom_db() {
+    assert_eq!(database_of(|url| axum_caching::RedisBackend::builder(format!("{url}/2"))).await, "db2");
+}
+
+#[cfg(all(feature = "redis", unix))]
+#[tokio::test]
+async fn test_app_redis_cache_backend_url_explicit_db_arg() {
+    assert_eq!(database_of(|url| axum_caching::RedisBackend::builder(url).database(1)).await, "db1");
+}

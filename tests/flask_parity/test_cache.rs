@@ -57,6 +57,23 @@ async fn test_cache_delete_many() {
     }
 }
 
+/// On a server that has `UNLINK`, which is then used.
+#[cfg(all(feature = "redis", unix))]
+#[tokio::test]
+async fn test_cache_unlink() {
+    let server = crate::support::redis::Server::start();
+    let cache = Cache::new(axum_caching::RedisBackend::new(server.url()).unwrap());
+    for keys in [&["biggerkey"][..], &["biggerkey1", "biggerkey2"]] {
+        for key in keys {
+            cache.set(key, &"test".repeat(100), Ttl::Default).await.unwrap();
+        }
+        server.forget_calls();
+        assert_eq!(cache.unlink(keys.iter().copied()).await.unwrap(), keys.len());
+        assert_eq!((server.calls("unlink"), server.calls("del")), (1, 0));
+        assert_eq!(get(&cache, keys[0]).await, None);
+    }
+}
+
 #[tokio::test]
 async fn test_cache_unlink_if_not() {
     for (cache, _) in caches() {

@@ -86,3 +86,15 @@ async fn test_loads_corrupt_prefixed_data_returns_none() {
     backend.put_raw("key", whole);
     assert_eq!(cache.get::<String>("key").await.unwrap().as_deref(), Some("hello"));
 }
+
+/// `TestRedisCompatibleSerializers`: there and back through a server.
+#[cfg(all(feature = "redis", unix))]
+#[tokio::test]
+async fn test_roundtrip() {
+    let server = crate::support::redis::Server::start();
+    let cache = Cache::new(axum_caching::RedisBackend::new(server.url()).unwrap());
+    for (key, value) in sample_pairs() {
+        cache.set(key, &value, Ttl::Default).await.unwrap();
+        assert_eq!(cache.get::<Any>(key).await.unwrap(), Some(value));
+    }
+}

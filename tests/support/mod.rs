@@ -10,6 +10,8 @@
 pub mod held;
 #[cfg(all(feature = "memcached", unix))]
 pub mod memcached;
+#[cfg(all(feature = "redis", unix))]
+pub mod redis;
 pub mod revalidate;
 pub mod scripted;
 pub mod stale;

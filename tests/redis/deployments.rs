@@ -1,0 +1,164 @@
+//! The contract of a backend, in every deployment.
+
+use std::{sync::Arc, time::Duration};
+
+use axum_caching::{Backend, ErrorKind, RedisBackend, RedisBackendBuilder, Value, testing::conformance};
+use tokio::task::LocalSet;
+
+use crate::support::redis::{
+    Server,
+    cluster::Cluster,
+    sentinel::{PASSWORD, SENTINEL_PASSWORD, Watched},
+};
+
+/// The time that the rules let pass is the server's, so all deployments pass it together.
+#[tokio::test]
+async fn every_deployment_keeps_the_contract() {
+    let server = Server::start();
+    server.run::<()>("ACL SETUSER shop on >secret:/@ ~* &* +@all");
+    let (watched, cluster) = (Watched::start(), Cluster::start());
+    let client = redis::Client::open(format!("{}/4", server.url())).unwrap();
+    let mut backends = vec![
+        ("tcp", RedisBackend::builder(server.url())),
+        ("unix socket", RedisBackend::builder(server.socket_url()).database(1)),
+        ("user", RedisBackend::builder(server.url()).username("shop").password("secret:/@").database(2)),
+        ("url", RedisBackend::builder(format!("redis://shop:secret%3A%2F%40@{}/3", server.address()))),
+        ("client", RedisBackend::from_client(&client)),
+        ("sentinel", sentinel(&watched)),
+        ("cluster", RedisBackend::cluster(cluster.seeds())),
+        ("other database of sentinel", sentinel(&watched).database(1)),
+    ];
+    #[cfg(feature = "redis-tls")]
+    let secured = crate::support::redis::tls::Secured::start(false);
+    #[cfg(feature = "redis-tls")]
+    backends.push(("tls", RedisBackend::builder(secured.url()).tls_root(secured.root.clone())));
+    let without = (Server::with(&RENAMED), Server::start());
+    without.1.run::<()>("ACL SETUSER least on >x ~* +get +set +del");
+    backends.push(("renamed commands", RedisBackend::builder(without.0.url())));
+    backends.push(("least rights", RedisBackend::builder(without.1.url()).username("least").password("x")));
+
+    let all = LocalSet::new();
+    let mut running = Vec::new();
+    for (name, builder) in backends {
+        let backend = builder.build().unwrap();
+        running.push((name, all.spawn_local(conforms(backend))));
+    }
+    all.run_until(async {
+        for (name, run) in running {
+            let lacking = run.await.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let expected = ["renamed commands", "least rights"].contains(&name);
+            assert_eq!(lacking.is_empty(), !expected, "{name}: {lacking:?}");
+        }
+    })
+    .await;
+
+    assert!(server.run::<String>("INFO keyspace").contains("db4:"), "the database of the client");
+    let spread = cluster.nodes.iter().filter(|node| node.run::<i64>("DBSIZE") > 0).count();
+    assert_eq!(spread, 3, "entries are on all nodes");
+}
+
+const RENAMED: [&str; 21] = [
+    "--rename-command",
+    "EVAL",
+    "",
+    "--rename-command",
+    "EVALSHA",
+    "",
+    "--rename-command",
+    "UNLINK",
+    "",
+    "--rename-command",
+    "SCAN",
+    "",
+    "--rename-command",
+    "MGET",
+    "",
+    "--rename-command",
+    "EXISTS",
+    "",
+    "--rename-command",
+    "INCRBY",
+    "",
+];
+
+/// The rules, and what the server was seen to lack.
+async fn conforms(backend: RedisBackend) -> Vec<&'static str> {
+    let shared: Arc<dyn Backend> = Arc::new(backend.clone());
+    // Waits for the first connection, which finds out what is lacking.
+    let _ = backend.has("key").await;
+    assert_eq!(backend.compares(), backend.lacking().is_empty());
+    conformance::all(&shared, tokio::time::sleep).await;
+    backend.lacking()
+}
+
+fn sentinel(watched: &Watched) -> RedisBackendBuilder {
+    RedisBackend::sentinel("shop", watched.addresses()).password(PASSWORD).sentinel_password(SENTINEL_PASSWORD)
+}
+
+/// What a server of its own has to say to what was stored through a backend.
+async fn store(backend: &RedisBackend) {
+    backend.set("key", Value::from_bytes("value"), None).await.unwrap();
+}
+
+#[cfg(feature = "redis-tls")]
+#[tokio::test]
+async fn a_certificate_is_shown_where_the_server_asks_for_one() {
+    let secured = crate::support::redis::tls::Secured::start(true);
+    let without = RedisBackend::builder(secured.url()).tls_root(secured.root.clone()).build().unwrap();
+    without.get("key").await.unwrap_err();
+    let with = RedisBackend::builder(secured.url())
+        .tls_root(secured.root.clone())
+        .tls_identity(secured.certificate.clone(), secured.key.clone())
+        .build()
+        .unwrap();
+    store(&with).await;
+}
+
+#[cfg(feature = "redis-tls")]
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let secured = crate::support::redis::tls::Secured::start(false);
+    let backend = RedisBackend::new(secured.url()).unwrap();
+    assert_eq!(backend.get("key").await.unwrap_err().kind(), ErrorKind::Connect);
+    let wrong = RedisBackend::builder(secured.server.url()).tls_root(secured.root.clone()).build();
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Config, "certificates, and no TLS");
+}
+
+#[tokio::test]
+async fn the_database_is_the_one_that_was_named() {
+    let server = Server::start();
+    let in_url = RedisBackend::new(format!("{}/2", server.url())).unwrap();
+    let beside = RedisBackend::builder(server.url()).database(3).build().unwrap();
+    for (backend, database) in [(in_url, 2), (beside, 3)] {
+        store(&backend).await;
+        let mut connection = server.connection();
+        redis::cmd("SELECT").arg(database).query::<()>(&mut connection).unwrap();
+        assert_eq!(redis::cmd("GET").arg("key").query::<String>(&mut connection).unwrap(), "value");
+    }
+    assert_eq!(server.run::<i64>("DBSIZE"), 0, "of database 0");
+}
+
+#[tokio::test]
+async fn a_master_that_no_sentinel_knows_is_told_by_its_kind() {
+    let watched = Watched::start();
+    let builder = RedisBackend::sentinel("nobody", watched.addresses());
+    let backend = builder.password(PASSWORD).sentinel_password(SENTINEL_PASSWORD).build().unwrap();
+    let error = backend.get("key").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("sentinel"), "{error}");
+}
+
+#[tokio::test]
+async fn clearing_a_cluster_reaches_every_node_and_nothing_else() {
+    let cluster = Cluster::start();
+    let backend = RedisBackend::cluster(cluster.seeds()).build().unwrap();
+    let keys: Vec<String> = (0..3_000).map(|key| format!("shop*[{key}")).collect();
+    let entries: Vec<_> = keys.iter().map(|key| (key.as_str(), Value::from_bytes("page"))).collect();
+    backend.set_many(&entries, Some(Duration::from_secs(600))).await.unwrap();
+    backend.set("shopping", Value::from_bytes("other"), None).await.unwrap();
+    let held = || cluster.nodes.iter().map(|node| node.run::<i64>("DBSIZE")).sum::<i64>();
+    assert_eq!(held(), 3_001);
+    backend.clear("shop*[").await.unwrap();
+    assert_eq!(held(), 1);
+    assert!(backend.has("shopping").await.unwrap());
+}

@@ -1,0 +1,22 @@
+//! `RedisBackend` on real servers, in every deployment.
+#![cfg(all(feature = "redis", feature = "memory", feature = "axum", unix))]
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::tests_outside_test_module,
+    unreachable_pub,
+    reason = "helpers of a test are tests"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod chaos;
+mod deployments;
+mod ladder;
+mod nodes;
+mod outages;
+mod replicas;
+mod runtimes;
+mod shop;
+mod trips;

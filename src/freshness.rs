@@ -125,6 +125,27 @@ pub(crate) fn left(now: u64, meta: &Meta, keep: Duration) -> Option<Option<Durat
     }
 }
 
+/// The new end of a record that was served with these times, if it is worth a write. A record that slides ends `idle`
+/// after it was used last, and is good if its origin fails until its ttl ends: no use moves its end beyond that.
+pub(crate) fn slid(meta: &Meta, times: Times, idle: Duration) -> Option<u64> {
+    let now = meta.fresh_until.saturating_sub(times.left?);
+    let until = deadline(now, Some(idle)).min(meta.error_until);
+    let step = u64::try_from(idle.as_millis() / 4).unwrap_or(u64::MAX).max(1);
+    (until >= meta.fresh_until.saturating_add(step) || (until == meta.error_until && until > meta.fresh_until))
+        .then_some(until)
+}
+
+/// Moves the end of a record; `false` if it is there already.
+pub(crate) fn slide(meta: &mut Meta, until: u64) -> bool {
+    let until = until.min(meta.error_until);
+    if until <= meta.fresh_until {
+        return false;
+    }
+    meta.fresh_until = until;
+    meta.stale_until = meta.stale_until.max(until);
+    true
+}
+
 /// Whether a time is still to come.
 #[inline]
 pub(crate) fn is_ahead(now: u64, until: u64) -> bool {
@@ -160,6 +181,24 @@ mod tests {
 
     fn decided(now: u64, namespace: u64, meta: &Meta) -> Decision {
         decide(now, namespace, meta, || false)
+    }
+
+    #[test]
+    fn what_slides_moves_by_a_quarter_at_least_and_never_beyond_its_ttl() {
+        let idle = Duration::from_millis(100);
+        // Fresh until 1100, and its ttl ends at 1500.
+        let record = Meta { error_until: 1_500, ..meta(1_000, 1_100, 0) };
+        let used = |now: u64, record: &Meta| slid(record, times(now, record), idle);
+        assert_eq!((used(1_000, &record), used(1_024, &record)), (None, None), "not worth a write");
+        assert_eq!((used(1_025, &record), used(1_099, &record)), (Some(1_125), Some(1_199)));
+        let late = Meta { fresh_until: 1_480, ..record.clone() };
+        assert_eq!(used(1_450, &late), Some(1_500));
+        assert_eq!(used(1_490, &Meta { fresh_until: 1_500, ..record.clone() }), None);
+        assert_eq!(used(1_000, &Meta { fresh_until: u64::MAX, ..record.clone() }), None, "one that has no end");
+
+        let mut moved = record;
+        assert!(slide(&mut moved, 1_200) && !slide(&mut moved, 1_150) && slide(&mut moved, 9_000));
+        assert_eq!((moved.fresh_until, moved.error_until), (1_500, 1_500));
     }
 
     fn at(age: u64, left: u64) -> Times {

@@ -46,6 +46,7 @@
 /// | `ttl = Duration::from_secs(60)` | that of the cache, 300 s | how long results are kept: anything that is `Into<`[`Ttl`](crate::Ttl)`>` |
 /// | `profile = HARDY` | that of the cache | how results are kept up: a [`Profile`](crate::Profile) |
 /// | `stale_while_revalidate = MINUTE` | not at all | how long a stale result is served while it is made anew in the background; so are `refresh_ahead = 0.8` and `soft_timeout = SECOND` |
+/// | `sliding = MINUTE` | not at all | how long after it was used last a result ends, within its ttl |
 /// | `stale_if_error = 60 * MINUTE` | not at all | how long a stale result is served in place of an `Err` |
 /// | `background` | off | the body may run in the background: what a `profile` says of that holds |
 /// | `skip(app, trace)` | none | arguments that are not in the key; also `args_to_ignore(..)` |

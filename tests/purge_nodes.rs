@@ -26,9 +26,10 @@ struct Nodes {
 
 fn nodes(compares: bool) -> Nodes {
     let clock = ManualClock::new();
-    let backend: Arc<dyn Backend> = match compares {
-        true => Arc::new(Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build())),
-        false => Arc::new(Bytewise::new(clock.clock())),
+    let backend: Arc<dyn Backend> = if compares {
+        Arc::new(Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build()))
+    } else {
+        Arc::new(Bytewise::new(clock.clock()))
     };
     assert_eq!(backend.compares(), compares);
     let node = || {

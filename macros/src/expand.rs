@@ -188,7 +188,7 @@ impl Expansion<'_> {
         if let Some(ttl) = args.expr("ttl").filter(|ttl| !function.is_of_call(ttl)) {
             settings.extend(quote_spanned!(Span::mixed_site()=> .ttl(#ttl)));
         }
-        for name in ["make_name", "version"] {
+        for name in ["make_name", "version", "sliding"] {
             if let Some(expr) = args.expr(name) {
                 let method = Ident::new(name, Span::mixed_site());
                 settings.extend(quote_spanned!(Span::mixed_site()=> .#method(#expr)));

@@ -171,6 +171,7 @@ impl Function {
             "stale_if_error",
             "refresh_ahead",
             "soft_timeout",
+            "sliding",
         ];
         let of_function = of_function.into_iter().chain(args.is_cached().then_some("key"));
         for given in of_function.filter_map(|name| args.get(name)) {

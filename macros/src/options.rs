@@ -42,6 +42,7 @@ const STALE_WHILE_REVALIDATE: Known =
 const STALE_IF_ERROR: Known = known("stale_if_error", Form::Expr, "stale_if_error = Duration::from_secs(3600)");
 const REFRESH_AHEAD: Known = known("refresh_ahead", Form::Expr, "refresh_ahead = 0.8");
 const SOFT_TIMEOUT: Known = known("soft_timeout", Form::Expr, "soft_timeout = Duration::from_millis(200)");
+const SLIDING: Known = known("sliding", Form::Expr, "sliding = Duration::from_secs(600)");
 const BACKGROUND: Known = known("background", Form::Flag, "background");
 const SKIP: Known = known("skip", Form::List, "skip(state)");
 const UNLESS: Known = known("unless", Form::Expr, "unless = id == 0");
@@ -67,6 +68,7 @@ pub(crate) const MEMOIZE: Macro = Macro {
         STALE_IF_ERROR,
         REFRESH_AHEAD,
         SOFT_TIMEOUT,
+        SLIDING,
         BACKGROUND,
         SKIP,
         known("key", Form::Expr, "key = (tenant, &user.name)"),
@@ -99,6 +101,7 @@ pub(crate) const CACHED: Macro = Macro {
         STALE_IF_ERROR,
         REFRESH_AHEAD,
         SOFT_TIMEOUT,
+        SLIDING,
         BACKGROUND,
         SKIP,
         UNLESS,

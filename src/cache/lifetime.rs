@@ -29,6 +29,13 @@ impl Lifetime {
         Self { fresh: self.fresh.map(|fresh| profile.shortened(fresh, stamps::draw)), ..self }
     }
 
+    /// Fresh for `idle`, which its use moves on, and good if its origin fails for the rest of the time.
+    pub(crate) fn sliding(self, idle: Duration) -> Self {
+        let fresh = self.fresh.map_or(idle, |fresh| fresh.min(idle));
+        let rest = self.fresh.map_or(Duration::MAX, |whole| whole.saturating_sub(fresh));
+        Self { fresh: Some(fresh), windows: Windows { error: rest, ..Windows::default() }, ..self }
+    }
+
     /// How long it is kept from now on, be it for its validators only; `None` is for ever.
     pub(super) fn kept(&self) -> Option<Duration> {
         let Windows { revalidate, error, keep } = self.windows;

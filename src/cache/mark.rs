@@ -97,7 +97,12 @@ impl Cache {
         Some((marked.ok()??, left?))
     }
 
-    async fn replace(&self, primary: &str, was: &Value, (marked, left): (Value, Option<Duration>)) -> Result<bool> {
+    pub(super) async fn replace(
+        &self,
+        primary: &str,
+        was: &Value,
+        (marked, left): (Value, Option<Duration>),
+    ) -> Result<bool> {
         let backend = &self.core.backend;
         // Nobody but this process has such a backend, and here the gate is held.
         if backend.keeps_live() {

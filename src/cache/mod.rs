@@ -23,6 +23,7 @@ mod purge;
 mod purges;
 mod receipt;
 mod refresh;
+mod slide;
 mod store;
 mod tags;
 mod turn;

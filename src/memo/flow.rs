@@ -11,7 +11,7 @@ use super::{
     question::Ask,
 };
 use crate::{
-    cache::{Fill, FillContext, Kind, Late, Lifetime, OwnedKey, State as Use, Turn},
+    cache::{Fill, FillContext, Found, Kind, Late, Lifetime, OwnedKey, State as Use, Turn},
     flight::Follower,
     key::Key,
     observe::Event,
@@ -101,12 +101,21 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             Some(Ok(found)) => match found.record.payload.live().filter(|_| found.state == Use::Fresh) {
                 Some(value) => {
                     core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
+                    self.slide(key.backend.as_str(), &found);
                     State::Ready(Arc::clone(value))
                 }
                 None => State::later(Later::Ask(OwnedKey::from(&key))),
             },
             Some(Err(missed)) => State::later(Later::Turn(self.cache.begin(OwnedKey::from(&key), &ask, &missed))),
             None => State::later(Later::Ask(OwnedKey::from(&key))),
+        }
+    }
+
+    /// Keeps what is used, if results slide.
+    #[inline]
+    pub(super) fn slide(&self, primary: &str, found: &Found<Memo<T>>) {
+        if let Some(idle) = self.shared.sliding.filter(|_| found.state == Use::Fresh) {
+            self.cache.slide(primary, found, idle);
         }
     }
 
@@ -154,6 +163,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 Turn::Hit(found, same) => match self.value(&found.record, own) {
                     Some(value) => {
                         cache.tell_found(&same.primary, found.state);
+                        self.slide(&same.primary, &found);
                         outer.note(&found.record.meta.carried, &cache.core.backend);
                         return match Late::of(found, same) {
                             Some(late) => Next::Late(value, late),
@@ -278,8 +288,8 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         noted: Profile,
     ) -> Result<Lifetime, NotStored> {
         let shared = &*self.shared;
-        let (ttl, windows) = match &shared.negative {
-            Some((is_negative, ttl)) if is_negative(value) => (*ttl, Windows::default()),
+        let (ttl, windows, sliding) = match &shared.negative {
+            Some((is_negative, ttl)) if is_negative(value) => (*ttl, Windows::default(), None),
             _ => {
                 let keeps = shared.response_filter.as_ref().is_none_or(|filter| filter(value))
                     && own.and_then(|own| own.filter.as_ref()).is_none_or(|filter| filter(value));
@@ -287,11 +297,12 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                     return Err(NotStored::Filtered);
                 }
                 let ttl = noted.ttl.or(own.map_or(Ttl::Default, |own| own.ttl)).or(self.ttl_now());
-                (ttl, noted.or(shared.profile).windows())
+                (ttl, noted.or(shared.profile).windows(), shared.sliding)
             }
         };
         let fresh = ttl.or(self.cache.ttl()).lifetime().ok_or(NotStored::NoLifetime)?;
-        Ok(Lifetime::of(self.cache.core.clock.now(), fresh, windows, &shared.profile))
+        let lifetime = Lifetime::of(self.cache.core.clock.now(), fresh, windows, &shared.profile);
+        Ok(sliding.map_or(lifetime, |idle| lifetime.sliding(idle)))
     }
 
     /// A value to be kept. One of which nobody knows what it weighs cannot be: its `Serialize` cannot write it for a

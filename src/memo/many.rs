@@ -124,6 +124,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             let value = found.and_then(|found| Some((self.value(&found.record, None)?, found)));
             if let (Some((value, found)), Some(key)) = (value, &entry.key) {
                 self.cache.tell_found(&key.primary, found.state);
+                self.slide(&key.primary, &found);
                 outer.note(&found.record.meta.carried, &self.cache.core.backend);
                 entry.value = Some(Arc::unwrap_or_clone(value));
             }

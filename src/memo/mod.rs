@@ -15,6 +15,7 @@ use std::{
     fmt,
     marker::PhantomData,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 pub use self::{
@@ -103,6 +104,7 @@ pub(crate) struct Shared<T> {
     is_stale: Option<Test<T>>,
     response_filter: Option<Test<T>>,
     negative: Option<(Test<T>, Ttl)>,
+    sliding: Option<Duration>,
     weigh: Option<Weigh<T>>,
 }
 
@@ -146,6 +148,7 @@ impl Cache {
             is_stale: None,
             response_filter: None,
             negative: None,
+            sliding: None,
             weigh: None,
         };
         Memoizer { cache: self.clone(), shared: Arc::new(shared), keep: PhantomData }.with(|_| {})
@@ -208,6 +211,7 @@ impl<T> Clone for Shared<T> {
             is_stale: self.is_stale.clone(),
             response_filter: self.response_filter.clone(),
             negative: self.negative.clone(),
+            sliding: self.sliding,
             weigh: self.weigh.clone(),
         }
     }

@@ -66,6 +66,38 @@ impl<T, K> Memoizer<T, K> {
         self.profile(Profile::default().stale_if_error(window))
     }
 
+    /// Ends a result `idle` after it was used last, and with its ttl in any case. Not at all by default.
+    ///
+    /// The end moves in the background, on the tokio runtime of the caller, once a hit would move it by a quarter of
+    /// `idle`: one write for many hits. A result that ended unused is still good until its ttl ends if the function
+    /// fails; the windows of a [`profile`](Memoizer::profile) do not count here, and neither do results that are
+    /// [`negative`](Memoizer::negative).
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, MemoryBackend, Memoizer, testing::ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = Cache::builder(MemoryBackend::builder().clock(clock.clock()).build()).clock(clock.clock()).build();
+    /// let minute = Duration::from_secs(60);
+    /// let sessions: Memoizer<u32> = cache.memoizer("session").ttl(60 * minute).sliding(10 * minute);
+    ///
+    /// assert_eq!(sessions.call(&7, async || 1).await, 1);
+    /// for _ in 0..5 {
+    ///     clock.advance(9 * minute);
+    ///     assert_eq!(sessions.call(&7, async || 2).await, 1, "used every nine minutes");
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// clock.advance(10 * minute);
+    /// assert_eq!(sessions.call(&7, async || 3).await, 3, "unused for ten");
+    /// # });
+    /// ```
+    pub fn sliding(self, idle: Duration) -> Self {
+        self.with(|shared| shared.sliding = (idle > Duration::ZERO).then_some(idle))
+    }
+
     /// The lifetime of results from now on (`cache_timeout` in Flask-Caching).
     #[doc(alias = "cache_timeout")]
     pub fn cache_ttl(&self) -> Ttl {

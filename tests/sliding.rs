@@ -1,0 +1,154 @@
+//! Results that stay while they are used.
+#![cfg(feature = "memory")]
+#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "helpers of a test are tests")]
+
+mod bytewise;
+
+use std::{sync::Arc, time::Duration};
+
+use axum_caching::{
+    Backend, Cache, Memoizer, MemoryBackend,
+    testing::{Chaos, ManualClock, Operation},
+};
+use bytewise::{Bytewise, settle};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn sliding(cache: &Cache) -> Memoizer<u32> {
+    cache.memoizer("session").ttl(60 * MINUTE).sliding(10 * MINUTE)
+}
+
+/// A memoizer over each class of backend: live, shared with compare-and-set, and shared without.
+fn everywhere() -> Vec<(Memoizer<u32>, Cache, ManualClock)> {
+    let make = |backend: fn(&ManualClock) -> Arc<dyn Backend>| {
+        let clock = ManualClock::new();
+        let cache = Cache::builder(backend(&clock)).clock(clock.clock()).build();
+        (sliding(&cache), cache, clock)
+    };
+    vec![
+        make(|clock| Arc::new(MemoryBackend::builder().clock(clock.clock()).build())),
+        make(|clock| Arc::new(Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build()))),
+        make(|clock| Arc::new(Bytewise::new(clock.clock()))),
+    ]
+}
+
+async fn ask(sessions: &Memoizer<u32>, answer: u32) -> u32 {
+    let answer = sessions.call(&7, async || answer).await;
+    settle().await;
+    answer
+}
+
+#[tokio::test]
+async fn a_result_that_is_used_stays_until_its_ttl_ends() {
+    for (sessions, _, clock) in everywhere() {
+        assert_eq!(ask(&sessions, 1).await, 1);
+        for _ in 0..6 {
+            clock.advance(9 * MINUTE);
+            assert_eq!(ask(&sessions, 2).await, 1);
+        }
+        clock.advance(Duration::from_millis(359_999));
+        assert_eq!(ask(&sessions, 2).await, 1, "the last millisecond of the hour");
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(ask(&sessions, 2).await, 2, "an hour, however much it was used");
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_nobody_uses_is_made_anew() {
+    for (sessions, _, clock) in everywhere() {
+        assert_eq!(ask(&sessions, 1).await, 1);
+        clock.advance(10 * MINUTE);
+        assert_eq!(ask(&sessions, 2).await, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_uses_it_too() {
+    for (sessions, _, clock) in everywhere() {
+        let many = async |answer: u32| {
+            let made = sessions.call_many(&[7, 8], async |missing: &[&i32]| vec![answer; missing.len()]).await;
+            settle().await;
+            made
+        };
+        assert_eq!(many(1).await, [1, 1]);
+        for _ in 0..3 {
+            clock.advance(9 * MINUTE);
+            assert_eq!(many(2).await, [1, 1]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_ended_unused_is_good_if_the_function_fails() {
+    for (sessions, _, clock) in everywhere() {
+        assert_eq!(ask(&sessions, 1).await, 1);
+        clock.advance(59 * MINUTE);
+        assert_eq!(sessions.try_call(&7, async || Err("down")).await, Ok(1));
+        clock.advance(MINUTE);
+        assert_eq!(sessions.try_call(&7, async || Err("down")).await, Err("down"));
+    }
+}
+
+#[tokio::test]
+async fn negative_results_do_not_slide() {
+    for (sessions, _, clock) in everywhere() {
+        let sessions = sessions.negative(|answer| *answer == 0, 20 * MINUTE);
+        assert_eq!(ask(&sessions, 0).await, 0);
+        clock.advance(19 * MINUTE);
+        assert_eq!(ask(&sessions, 1).await, 0);
+        clock.advance(MINUTE);
+        assert_eq!(ask(&sessions, 1).await, 1);
+    }
+}
+
+#[tokio::test]
+async fn many_hits_are_one_write() {
+    let clock = ManualClock::new();
+    let chaos = Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build());
+    let cache = Cache::builder(chaos.clone()).clock(clock.clock()).build();
+    let sessions = sliding(&cache);
+    assert_eq!(ask(&sessions, 1).await, 1);
+    let writes = || chaos.calls([Operation::Set, Operation::CompareAndSet]);
+    let before = writes();
+    for _ in 0..100 {
+        assert_eq!(ask(&sessions, 2).await, 1);
+    }
+    assert_eq!(writes(), before, "it would not move");
+
+    clock.advance(5 * MINUTE);
+    let hits = (0..100).map(|_| {
+        tokio::spawn({
+            let sessions = sessions.clone();
+            async move { sessions.call(&7, async || 2).await }
+        })
+    });
+    for hit in hits.collect::<Vec<_>>() {
+        assert_eq!(hit.await.unwrap(), 1);
+    }
+    settle().await;
+    assert_eq!(writes(), before + 1);
+}
+
+#[tokio::test]
+async fn a_purge_wins_against_an_end_that_is_being_moved() {
+    // Of this process, and of another one.
+    for elsewhere in [false, true] {
+        let clock = ManualClock::new();
+        let chaos = Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build());
+        let node = || Cache::builder(chaos.clone()).clock(clock.clock()).build();
+        let (here, there) = (node(), node());
+        let (sessions, theirs) = (sliding(&here), sliding(&there));
+        assert_eq!(ask(&sessions, 1).await, 1);
+        clock.advance(5 * MINUTE);
+        let held = chaos.on(Operation::CompareAndSet).next(1).hold();
+        assert_eq!(ask(&sessions, 2).await, 1);
+
+        let purger = if elsewhere { theirs.clone() } else { sessions.clone() };
+        let purge = tokio::spawn(async move { purger.delete_memoized_for(&7).await.unwrap() });
+        settle().await;
+        held.end();
+        assert!(purge.await.unwrap(), "{elsewhere}");
+        settle().await;
+        assert_eq!(ask(&sessions, 3).await, 3, "{elsewhere}");
+    }
+}

@@ -250,9 +250,13 @@ async fn what_is_made_of_a_value_that_was_read_goes_with_its_tag(cache: Cache, _
     let show = |many: bool| {
         let (page, cache) = (page.clone(), cache.clone());
         async move {
-            let read = async || match many {
-                false => cache.get::<String>("post").await.unwrap().unwrap_or_default(),
-                true => cache.get_many::<String>(["post"]).await.unwrap()[0].clone().unwrap_or_default(),
+            let read = async || {
+                let read = if many {
+                    cache.get_many::<String>(["post"]).await.unwrap()[0].clone()
+                } else {
+                    cache.get::<String>("post").await.unwrap()
+                };
+                read.unwrap_or_default()
             };
             page.call(&many, read).await
         }

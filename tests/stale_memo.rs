@@ -44,6 +44,7 @@ on_both_backends! {
     a_predicate_that_finds_it_stale_forbids_the_fallback_too,
     a_function_says_how_long_its_result_is_kept_and_what_it_is_called,
     a_batch_computes_what_is_stale_anew,
+    a_batch_that_fails_is_answered_with_what_is_kept_if_that_is_all_of_it,
     tags_of_an_inner_function_reach_the_outer_one,
     a_filter_of_an_owned_call_holds_in_the_background,
 }
@@ -203,4 +204,30 @@ async fn a_filter_of_an_owned_call_holds_in_the_background(cache: Cache, clock: 
     settle().await;
     clock.advance(5 * SECOND);
     assert_eq!(names.call(&7, async || "good".to_owned()).await, "good");
+}
+
+async fn a_batch_that_fails_is_answered_with_what_is_kept_if_that_is_all_of_it(cache: Cache, clock: ManualClock) {
+    let names = names(&cache);
+    let (mut runs, all) = (0, [7, 8]);
+    assert_eq!(names.call_many(&all, async |_: &[&i32]| vec!["7".to_owned(), "8".to_owned()]).await, ["7", "8"]);
+    // Stale, and kept for its failure only.
+    for age in [MINUTE, 3 * MINUTE] {
+        clock.advance(age);
+        let made = names.try_call_many(&all, async |missing: &[&i32]| {
+            runs += missing.len();
+            Err("down")
+        });
+        assert_eq!(made.await.unwrap(), ["7", "8"]);
+    }
+    assert_eq!(runs, 4);
+    let made =
+        names.try_call_many(&all, async |_: &[&i32]| -> Result<_, ()> { unreachable!("left alone for a while") });
+    assert_eq!(made.await.unwrap(), ["7", "8"]);
+
+    clock.advance(10 * SECOND);
+    let made = names.try_call_many(&[7, 9], async |_: &[&i32]| Err("down"));
+    assert_eq!(made.await.unwrap_err(), "down", "there is nothing of the 9");
+    names.delete_memoized().await.unwrap();
+    let made = names.try_call_many(&all, async |_: &[&i32]| Err("down"));
+    assert_eq!(made.await.unwrap_err(), "down", "purged");
 }

@@ -61,6 +61,11 @@ impl<P: Payload> Missed<P> {
         Self { reason, primary: None, fallback: None, stores: 0, now: 0 }
     }
 
+    /// What may be served if the origin fails.
+    pub(crate) fn into_fallback(self) -> Option<Arc<Record<P>>> {
+        self.fallback
+    }
+
     #[cold]
     fn with(reason: MissReason, record: Arc<Record<P>>) -> Self {
         Self { primary: Some(record), ..Self::new(reason) }
@@ -189,10 +194,17 @@ impl Cache {
             Step::Variant(..) => Err(Missed::new(MissReason::Variant)),
         };
         let looked: Vec<_> = keys.iter().zip(values).map(judge).collect();
-        let records: Vec<_> = looked.iter().flatten().map(|found| &*found.record).collect();
-        let mut hold = self.hold(&records).await.into_iter();
+        let kept = |looked: &Looked<_>| match looked {
+            Ok(found) => Some(Arc::clone(&found.record)),
+            Err(missed) => missed.fallback.clone(),
+        };
+        let records: Vec<_> = looked.iter().filter_map(kept).collect();
+        let mut hold = self.hold(&records.iter().map(|record| &**record).collect::<Vec<_>>()).await.into_iter();
         let keep = |looked: Looked<_>| match looked {
             Ok(found) if hold.next() != Some(Hold::Holds) => Err(Missed::with(MissReason::Purged, found.record)),
+            Err(missed) if missed.fallback.is_some() && hold.next() >= Some(Hold::Gone) => {
+                Err(Missed { fallback: None, ..missed })
+            }
             looked => looked,
         };
         looked.into_iter().map(keep).collect()

@@ -11,10 +11,11 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Keep, Memoizer};
+use super::{Keep, Memoizer, keep::Memo};
 use crate::{
     cache::{Fill, FillContext, OwnedKey, State},
     reason::{BypassReason, MissReason, NotStored},
+    record::Record,
 };
 
 impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
@@ -57,7 +58,8 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         }
     }
 
-    /// As [`call_many`](Memoizer::call_many); of an error nothing is kept, and no stale result is served for it.
+    /// As [`call_many`](Memoizer::call_many); of an error nothing is kept. If there is a stale result for each that is missing,
+    /// which is still good if the function fails, those are returned in its place.
     ///
     /// # Errors
     ///
@@ -83,12 +85,35 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 first.settle_tags().await;
             }
             fills.iter().flatten().for_each(|fill| fill.hand_on(&outer));
-            let made = made?;
-            assert_eq!(made.len(), missing.len(), "results of `{}` for so many arguments", self.name());
-            self.keep_all(fills, &made, &outer).await;
+            let made = match made {
+                Ok(made) => {
+                    assert_eq!(made.len(), missing.len(), "results of `{}` for so many arguments", self.name());
+                    self.keep_all(fills, &made, &outer).await;
+                    made
+                }
+                Err(error) => {
+                    let made = self.stale_ones(&batch).ok_or(error)?;
+                    let backoff = self.shared.profile.backoff();
+                    fills.into_iter().flatten().for_each(|fill| fill.fall_back(backoff));
+                    made
+                }
+            };
             batch.fill_in(made);
         }
         Ok(batch.into_values())
+    }
+
+    /// What is served in place of the results that are missing, if there is something for each.
+    fn stale_ones(&self, batch: &Batch<T>) -> Option<Vec<T>> {
+        let stale = |entry: &Entry<T>| {
+            let record = Arc::clone(entry.stale.as_ref()?);
+            Some((entry.key.clone()?, self.value(&record, None)?, record))
+        };
+        let stale: Option<Vec<_>> = batch.entries.iter().filter(|entry| entry.value.is_none()).map(stale).collect();
+        let serve = |(key, value, record): (OwnedKey, Arc<T>, Arc<Record<_>>)| {
+            self.cache.serve_stale(&key, &record, |_| Some(value)).map(Arc::unwrap_or_clone)
+        };
+        stale?.into_iter().map(serve).collect()
     }
 
     async fn look_up(&self, batch: &mut Batch<T>) {
@@ -120,7 +145,17 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         let found = self.cache.look_many(&keys, &self.ask(None, None)).await;
         for (entry, found) in batch.entries.iter_mut().filter(|entry| entry.key.is_some()).zip(found) {
             // One that is stale is made anew with those that are missing.
-            let found = found.ok().filter(|found| found.state != State::Stale);
+            let found = match found {
+                Ok(found) if found.state != State::Stale => Some(found),
+                Ok(found) => {
+                    entry.stale = Some(found.record);
+                    None
+                }
+                Err(missed) => {
+                    entry.stale = missed.into_fallback();
+                    None
+                }
+            };
             let value = found.and_then(|found| Some((self.value(&found.record, None)?, found)));
             if let (Some((value, found)), Some(key)) = (value, &entry.key) {
                 self.cache.tell_found(&key.primary, found.state);
@@ -184,6 +219,8 @@ struct Entry<T> {
     /// `None`: it does not touch the cache.
     key: Option<OwnedKey>,
     value: Option<T>,
+    /// What is served if the function fails.
+    stale: Option<Arc<Record<Memo<T>>>>,
 }
 
 impl<T: Clone> Batch<T> {
@@ -197,7 +234,7 @@ impl<T: Clone> Batch<T> {
             let new = entries.len();
             let place = name.map_or(new, |name| *known.entry(name).or_insert(new));
             if place == new {
-                entries.push(Entry { index, key, value: None });
+                entries.push(Entry { index, key, value: None, stale: None });
             }
             places.push(place);
         }

@@ -150,6 +150,10 @@ impl Fill {
     }
 
     async fn slot<P: Payload>(&self, bound: &mut Bound) -> Option<Arc<Record<P>>> {
+        // A lease was there, and is still, or what is compared with it is refused.
+        if self.token().is_some_and(Token::is_lease) {
+            return None;
+        }
         let value = match bound.over(self.cache.core.backend.get(&self.key.primary)).await? {
             Ok(value) => value?,
             Err(error) => {

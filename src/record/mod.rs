@@ -195,6 +195,10 @@ impl Token {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    pub(crate) fn is_lease(self) -> bool {
+        self.0[MAGIC.len() + 1] == LEASE
+    }
 }
 
 /// A new lease.
@@ -208,7 +212,7 @@ pub(crate) fn lease(nonce: u64) -> Value {
 }
 
 pub(crate) fn is_lease(value: &Value) -> bool {
-    value.as_bytes().and_then(Token::read).is_some_and(|token| token.0[MAGIC.len() + 1] == LEASE)
+    value.as_bytes().and_then(Token::read).is_some_and(Token::is_lease)
 }
 
 /// Whether a value is something that only another reader can judge: a cached response, or a memoized result.

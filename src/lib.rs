@@ -109,6 +109,8 @@
 //! directory that processes share (1 GiB and 100 000 entries); with the feature `redis` `RedisBackend`: Redis and Valkey as
 //! one server, with Sentinel or as a cluster; with the feature `memcached` `MemcachedBackend`. Others implement [`Backend`].
 //!
+//! Which one it is may be said by a URL, a file or the environment: [`Cache::connect`], [`CacheConfig`], [`Cache::from_env`].
+//!
 //! # Features
 //!
 //! | feature | default | without it |
@@ -135,6 +137,7 @@ mod axum;
 mod backend;
 mod cache;
 mod clock;
+mod config;
 mod error;
 mod fields;
 mod flight;
@@ -174,6 +177,7 @@ pub use backend::{RedisBackend, RedisBackendBuilder};
 pub use cache::{Cache, CacheBuilder, FillContext, Purge, Reach, Receipt};
 pub use clock::Clock;
 pub use codec::Codec;
+pub use config::CacheConfig;
 pub use error::{BoxError, Error, ErrorKind, Result};
 #[cfg(feature = "axum")]
 pub use layer::{Around, AroundFuture, IntoMakeService};

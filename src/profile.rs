@@ -6,6 +6,7 @@ mod read;
 use std::time::Duration;
 
 pub use self::named::Profiles;
+pub(crate) use self::read::{KEYS, LENGTH, length};
 
 use crate::ttl::Ttl;
 

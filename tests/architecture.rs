@@ -30,6 +30,7 @@ const LEVELS: &[(&str, usize)] = &[
     ("freshness", 4),
     ("flight", 4),
     ("cache", 5),
+    ("config", 6),
     ("policy", 6),
     ("response", 6),
     ("memo", 6),
@@ -59,7 +60,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("metrics", &["observe/metrics.rs"]),
     ("postcard", &["codec", "record", "memo/keep.rs"]),
     ("serde_urlencoded", &["layer/key_by.rs"]),
-    ("percent_encoding", &["fields", "layer/key_by.rs"]),
+    ("percent_encoding", &["fields", "layer/key_by.rs", "config/address.rs"]),
 ];
 
 fn root() -> &'static Path {

@@ -1,13 +1,13 @@
 //! Profiles as a file has them. Formats have to say what they hold (JSON, TOML, YAML); postcard does not.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, marker::PhantomData, time::Duration};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Unexpected, Visitor};
 
 use super::Profile;
 use crate::ttl::Ttl;
 
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "ttl",
     "stale_while_revalidate",
     "stale_if_error",
@@ -20,7 +20,7 @@ const KEYS: &[&str] = &[
     "jitter",
 ];
 
-const LENGTH: &str = r#"seconds from 0, or a text like "250ms", "90s", "5m", "2h" or "1d""#;
+pub(crate) const LENGTH: &str = r#"seconds from 0, or a text like "250ms", "90s", "5m", "2h" or "1d""#;
 const LIFETIME: &str =
     r#"seconds from 0, a text like "250ms", "90s", "5m", "2h" or "1d", "forever", "never" or "none""#;
 const PART: &str = "a number above 0 and below 1";
@@ -64,7 +64,8 @@ impl<'de> Visitor<'de> for Whole {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Profile, A::Error> {
         let (mut profile, mut seen) = (Profile::new(), BTreeSet::new());
         while let Some(key) = map.next_key::<String>()? {
-            set(&mut profile, &key, &mut map)?;
+            let entry = Entry { key: &key, map: &mut map, input: PhantomData };
+            set(&mut profile, &key, entry).ok_or_else(|| A::Error::unknown_field(&key, KEYS))??;
             if let Some(key) = seen.replace(key) {
                 return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
             }
@@ -73,35 +74,72 @@ impl<'de> Visitor<'de> for Whole {
     }
 }
 
-fn set<'de, A: MapAccess<'de>>(profile: &mut Profile, key: &str, map: &mut A) -> Result<(), A::Error> {
-    match key {
-        "ttl" => profile.ttl = value(key, map, LIFETIME, Given::lifetime)?,
-        "stale_while_revalidate" => profile.stale_while_revalidate = Some(value(key, map, LENGTH, Given::length)?),
-        "stale_if_error" => profile.stale_if_error = Some(value(key, map, LENGTH, Given::length)?),
-        "keep" => profile.keep = Some(value(key, map, LENGTH, Given::length)?),
-        "failure_backoff" => profile.failure_backoff = Some(value(key, map, LENGTH, Given::length)?),
-        "soft_timeout" => profile.soft_timeout = Some(value(key, map, LENGTH, Given::length)?),
-        "hard_timeout" => profile.hard_timeout = Some(value(key, map, LENGTH, Given::length)?),
-        "refresh_ahead" => profile.refresh_ahead = Some(value(key, map, PART, Given::part)?),
-        "early_expiration" => profile.early_expiration = Some(value(key, map, FACTOR, Given::factor)?),
-        "jitter" => profile.jitter = Some(value(key, map, PART, Given::part)?),
-        _ => return Err(A::Error::unknown_field(key, KEYS)),
-    }
-    Ok(())
+/// `None` for a key that is none.
+fn set<S: Source>(profile: &mut Profile, key: &str, source: S) -> Option<Result<(), S::Error>> {
+    let length = |source: S| source.read(LENGTH, Given::length).map(Some);
+    let part = |source: S| source.read(PART, Given::part).map(Some);
+    Some(match key {
+        "ttl" => source.read(LIFETIME, Given::lifetime).map(|it| profile.ttl = it),
+        "stale_while_revalidate" => length(source).map(|it| profile.stale_while_revalidate = it),
+        "stale_if_error" => length(source).map(|it| profile.stale_if_error = it),
+        "keep" => length(source).map(|it| profile.keep = it),
+        "failure_backoff" => length(source).map(|it| profile.failure_backoff = it),
+        "soft_timeout" => length(source).map(|it| profile.soft_timeout = it),
+        "hard_timeout" => length(source).map(|it| profile.hard_timeout = it),
+        "refresh_ahead" => part(source).map(|it| profile.refresh_ahead = it),
+        "early_expiration" => source.read(FACTOR, Given::factor).map(|it| profile.early_expiration = Some(it)),
+        "jitter" => part(source).map(|it| profile.jitter = it),
+        _ => return None,
+    })
 }
 
-/// The value of a key, or an error that names it: formats say the line at best.
-fn value<'de, A: MapAccess<'de>, T>(
-    key: &str,
-    map: &mut A,
-    expected: &'static str,
-    read: impl FnOnce(&Given) -> Option<T>,
-) -> Result<T, A::Error> {
-    let value = map.next_value_seed(Expected(expected)).and_then(|given| {
-        let wrong = || A::Error::invalid_value(given.unexpected(), &expected);
-        read(&given).ok_or_else(wrong)
-    });
-    value.map_err(|error| A::Error::custom(format_args!("`{key}`: {error}")))
+/// Where the value of a key stands.
+trait Source {
+    type Error;
+
+    fn read<T>(self, expected: &'static str, read: impl FnOnce(&Given) -> Option<T>) -> Result<T, Self::Error>;
+}
+
+/// In a map; the error names the key: formats say the line at best.
+struct Entry<'a, 'de, A> {
+    key: &'a str,
+    map: &'a mut A,
+    input: PhantomData<&'de ()>,
+}
+
+impl<'de, A: MapAccess<'de>> Source for Entry<'_, 'de, A> {
+    type Error = A::Error;
+
+    fn read<T>(self, expected: &'static str, read: impl FnOnce(&Given) -> Option<T>) -> Result<T, A::Error> {
+        let value = self.map.next_value_seed(Expected(expected)).and_then(|given| {
+            let wrong = || A::Error::invalid_value(given.unexpected(), &expected);
+            read(&given).ok_or_else(wrong)
+        });
+        value.map_err(|error| A::Error::custom(format_args!("`{}`: {error}", self.key)))
+    }
+}
+
+/// In a text that stands alone, as in a URL; the error is what was expected.
+struct Alone<'a>(&'a str);
+
+impl Source for Alone<'_> {
+    type Error = &'static str;
+
+    fn read<T>(self, expected: &'static str, read: impl FnOnce(&Given) -> Option<T>) -> Result<T, &'static str> {
+        read(&Given::of_text(self.0)).ok_or(expected)
+    }
+}
+
+impl Profile {
+    /// Sets what this key is for to what a text says. `None` if the key is none, an error that says what was expected.
+    pub(crate) fn set_text(&mut self, key: &str, text: &str) -> Option<Result<(), &'static str>> {
+        set(self, key, Alone(text))
+    }
+}
+
+/// A length of time in a text that stands alone, where a number is digits.
+pub(crate) fn length(text: &str) -> Option<Duration> {
+    Given::of_text(text).length()
 }
 
 /// What stands there.
@@ -113,6 +151,14 @@ enum Given {
 }
 
 impl Given {
+    fn of_text(text: &str) -> Self {
+        let whole = || text.parse().map(Self::Whole).or_else(|_| text.parse().map(Self::Negative)).ok();
+        let float = || text.parse().map(Self::Float).ok();
+        // Not every text that a float can be read from is a number: "inf", "nan".
+        let number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-').then(|| whole().or_else(float));
+        number.flatten().unwrap_or_else(|| Self::Text(text.into()))
+    }
+
     fn unexpected(&self) -> Unexpected<'_> {
         match self {
             Self::Whole(number) => Unexpected::Unsigned(*number),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum_caching::{Backend, Cache, CacheLayer, Clock, MemoryBackend, Ttl};
+use axum_caching::{Backend, Cache, CacheConfig, CacheLayer, Clock, MemoryBackend, Ttl};
+use serde_json::json;
 
 use crate::{
     bytewise::{Bytewise, settle},
@@ -18,6 +19,26 @@ async fn test_dict_config() {
     assert_eq!(cache.ttl(), seconds(7).into());
     cache.set("hi", "hello", Ttl::Default).await.unwrap();
     assert_eq!(backend.keys(), ["shop:hi"]);
+}
+
+/// A dictionary may be read with serde.
+#[tokio::test]
+async fn test_dict_config_initapp() {
+    let config: CacheConfig = serde_json::from_value(json!({ "url": "memory://", "default_timeout": 7 })).unwrap();
+    let cache = config.build().unwrap();
+    assert_eq!(cache.ttl(), seconds(7).into());
+    assert!(format!("{cache:?}").contains("MemoryBackend"), "{cache:?}");
+}
+
+/// What is said later, in code, holds; what is not said again stays.
+#[tokio::test]
+async fn test_dict_config_both() {
+    let config = json!({ "url": "null://", "default_timeout": 7, "key_prefix": "shop:" });
+    let config: CacheConfig = serde_json::from_value(config).unwrap();
+    let cache = config.builder().unwrap().ttl(seconds(60)).build();
+    assert_eq!(cache.ttl(), seconds(60).into());
+    let shown = format!("{cache:?}");
+    assert!(shown.contains("NullBackend") && shown.contains("shop:"), "{shown}");
 }
 
 /// An application is a router and a cache; two share a backend, each under a prefix.

@@ -1,0 +1,9 @@
+//! With every backend that there is.
+
+mod environment;
+mod errors;
+mod files;
+mod secrets;
+mod servers;
+mod tables;
+mod urls;

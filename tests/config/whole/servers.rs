@@ -1,0 +1,103 @@
+//! URLs, and the servers that they lead to.
+
+use axum_caching::{Cache, CacheConfig, Ttl};
+
+use crate::support::{
+    memcached::Memcached,
+    redis::{
+        Server,
+        cluster::Cluster,
+        sentinel::{PASSWORD, SENTINEL_PASSWORD, Watched},
+        tls::Secured,
+    },
+};
+
+/// What is stored comes back.
+async fn works(cache: Cache) {
+    cache.set("answer", &42, Ttl::Default).await.unwrap();
+    assert_eq!(cache.get::<i32>("answer").await.unwrap(), Some(42));
+}
+
+/// As in a URL.
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+const AWKWARD: &str = "p@ss:w/o?r#d %,&=+";
+
+#[tokio::test]
+async fn redis_with_a_password_and_a_database() {
+    let server = Server::with(&["--requirepass", AWKWARD]);
+    let (port, password) = (server.port, encoded(AWKWARD));
+    works(Cache::connect(format!("redis://:{password}@127.0.0.1:{port}/2?key_prefix=a:")).unwrap()).await;
+    works(Cache::connect(format!("redis://default@127.0.0.1:{port}/3?password={password}")).unwrap()).await;
+    works(Cache::connect(format!("{}?password={password}", server.socket_url())).unwrap()).await;
+    let (port, kind) = (port.to_string(), ("CACHE_TYPE", "RedisCache"));
+    let login = [("CACHE_REDIS_PASSWORD", AWKWARD), ("CACHE_REDIS_DB", "4"), ("CACHE_KEY_PREFIX", "b:")];
+    let vars = [kind, ("CACHE_REDIS_HOST", "127.0.0.1"), ("CACHE_REDIS_PORT", &port), login[0], login[1], login[2]];
+    works(CacheConfig::from_vars(vars).unwrap().build().unwrap()).await;
+    let url = format!("redis://127.0.0.1:{port}");
+    works(CacheConfig::from_vars([("CACHE_URL", &*url), login[0], ("CACHE_DB", "5")]).unwrap().build().unwrap()).await;
+    for (database, key) in [(2, "a:answer"), (3, "answer"), (0, "answer"), (4, "b:answer"), (5, "answer")] {
+        let keys: Vec<String> = {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{port}/{database}")).unwrap();
+            let info = client.get_connection_info().redis_settings().clone().set_password(AWKWARD);
+            let info = client.get_connection_info().clone().set_redis_settings(info);
+            let mut connection = redis::Client::open(info).unwrap().get_connection().unwrap();
+            redis::cmd("KEYS").arg("*").query(&mut connection).unwrap()
+        };
+        assert!(keys.iter().any(|found| found == key), "{database}: {keys:?}");
+    }
+}
+
+#[tokio::test]
+async fn redis_over_tls() {
+    let server = Secured::start(true);
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let (root, certificate) = (file("root", &server.root), file("certificate", &server.certificate));
+    let key = file("key", &server.key);
+    let url = format!("{}?tls_root={root}&tls_certificate={certificate}&tls_key={key}", server.url());
+    works(Cache::connect(url).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_master_that_sentinels_watch() {
+    let watched = Watched::start();
+    let (password, theirs) = (encoded(PASSWORD), encoded(SENTINEL_PASSWORD));
+    let addresses = watched.addresses().join(",");
+    works(Cache::connect(format!("redis+sentinel://:{password}@{addresses}/shop?sentinel_password={theirs}")).unwrap())
+        .await;
+    let vars = [
+        ("CACHE_TYPE", "RedisSentinelCache"),
+        ("CACHE_REDIS_SENTINELS", &*addresses),
+        ("CACHE_REDIS_SENTINEL_MASTER", "shop"),
+        ("CACHE_REDIS_SENTINEL_PASSWORD", SENTINEL_PASSWORD),
+        ("CACHE_REDIS_PASSWORD", PASSWORD),
+    ];
+    works(CacheConfig::from_vars(vars).unwrap().build().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_cluster() {
+    let cluster = Cluster::start();
+    works(Cache::connect(format!("redis+cluster://{}", cluster.seeds().join(","))).unwrap()).await;
+}
+
+#[tokio::test]
+async fn memcached_with_and_without_a_password() {
+    let server = Memcached::on_tcp(&[]);
+    works(Cache::connect(format!("memcached://{}", server.address())).unwrap()).await;
+    let vars = [("CACHE_TYPE", "MemcachedCache"), ("CACHE_MEMCACHED_SERVERS", server.address())];
+    works(CacheConfig::from_vars(vars).unwrap().build().unwrap()).await;
+
+    let server = Memcached::with_passwords("ada:secret\n");
+    works(
+        Cache::connect(format!("memcached://{}?login=ascii&username=ada&password=secret", server.address())).unwrap(),
+    )
+    .await;
+}

@@ -4,6 +4,8 @@
 //! ```text
 //! cargo run --release --example tiles
 //! PORT=8080 cargo run --release --example tiles
+//! CACHE_URL=file:///tmp/tiles cargo run --release --example tiles --features file
+//! CACHE_URL=redis://127.0.0.1:6379 cargo run --release --example tiles --features redis
 //! ```
 
 mod image;
@@ -23,7 +25,7 @@ use axum::http::{StatusCode, header, request};
 use axum::response::{Html, IntoResponse};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use axum_caching::{Cache, CacheLayer, MemoryBackend};
+use axum_caching::{Cache, CacheConfig, CacheLayer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task;
@@ -40,7 +42,6 @@ const MAX_ITERATIONS: u32 = 5000;
 #[derive(Clone)]
 struct App {
     cache: Cache,
-    backend: MemoryBackend,
     origin: Arc<Origin>,
 }
 
@@ -69,18 +70,20 @@ async fn main() -> ExitCode {
 
 async fn serve() -> Result<(), String> {
     let port = port()?;
+    let config = CacheConfig::from_env().map_err(|error| error.to_string())?;
+    let cache = config.build().map_err(|error| error.to_string())?;
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
         .await
         .map_err(|error| format!("cannot listen on port {port}: {error}; set PORT to another"))?;
     let address = listener.local_addr().map_err(|error| format!("no local address: {error}"))?;
 
-    print_welcome(address);
-    axum::serve(listener, router()).await.map_err(|error| format!("the server stopped: {error}"))
+    print_welcome(address, &config);
+    axum::serve(listener, router(cache)).await.map_err(|error| format!("the server stopped: {error}"))
 }
 
 #[expect(clippy::print_stdout, reason = "an address is of use when seen")]
-fn print_welcome(address: SocketAddr) {
-    println!("The map is at http://{address}/\n");
+fn print_welcome(address: SocketAddr, config: &CacheConfig) {
+    println!("The map is at http://{address}/, and its tiles are kept at {config}\n");
     println!("A tile; the second time it comes with `hit_cache: True`:");
     println!("  curl -sD - -o tile.png 'http://{address}/tiles/3/3/3.png?iterations=1000'");
     println!("The numbers, and emptying the cache:");
@@ -96,9 +99,7 @@ fn port() -> Result<u16, String> {
     }
 }
 
-fn router() -> Router {
-    let backend = MemoryBackend::default();
-    let cache = Cache::new(backend.clone());
+fn router(cache: Cache) -> Router {
     let layer = CacheLayer::new(&cache)
         .ttl(Duration::from_secs(60 * 60))
         // A browser sends along the cookies of every application on localhost.
@@ -109,7 +110,6 @@ fn router() -> Router {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let app = App {
         cache,
-        backend,
         origin: Arc::new(Origin {
             calls: AtomicU64::new(0),
             micros: AtomicU64::new(0),
@@ -203,11 +203,13 @@ fn internal_error(error: &dyn std::error::Error) -> BadRequest {
 
 async fn stats(State(app): State<App>) -> impl IntoResponse {
     let stats = app.cache.stats();
+    // A backend behind a network does not know.
+    let usage = app.cache.usage();
     Json(serde_json::json!({
         "hits": stats.hits,
         "misses": stats.misses,
-        "entries": app.backend.entries(),
-        "bytes": app.backend.weight(),
+        "entries": usage.map(|usage| usage.entries),
+        "bytes": usage.map(|usage| usage.weight),
         "origin_calls": app.origin.calls.load(Ordering::Relaxed),
         "origin_ms": app.origin.micros.load(Ordering::Relaxed) / 1000,
     }))

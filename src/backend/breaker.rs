@@ -37,7 +37,8 @@ pub struct Breaker {
 }
 
 impl Breaker {
-    /// A breaker that never opens: every call waits for the backend, up to its time-out.
+    /// A breaker that never opens: every call waits for the backend, up to its time-out. While a backend that is shared is
+    /// away, callers of one key then run the origin one after the other.
     pub fn off() -> Self {
         Self { failures: None, ..Self::default() }
     }

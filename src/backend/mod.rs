@@ -16,6 +16,8 @@ mod memory;
 mod null;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "memory")]
+mod tiered;
 mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -32,6 +34,8 @@ pub use memcached::{MemcachedBackend, MemcachedBackendBuilder};
 #[cfg(feature = "memory")]
 pub use memory::{MemoryBackend, MemoryBackendBuilder};
 pub use null::NullBackend;
+#[cfg(feature = "memory")]
+pub use tiered::{Backplane, Listener, TieredBackend, TieredBackendBuilder};
 pub use usage::Usage;
 
 use crate::{

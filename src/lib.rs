@@ -163,6 +163,8 @@ pub mod testing;
 #[doc(hidden)]
 pub mod private;
 
+#[cfg(all(feature = "redis", feature = "memory"))]
+pub use backend::RedisBackplane;
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{Backplane, Listener, MemoryBackend, MemoryBackendBuilder, TieredBackend, TieredBackendBuilder};

@@ -22,6 +22,8 @@ mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+#[cfg(all(feature = "redis", feature = "memory"))]
+pub use self::redis::RedisBackplane;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBackend, RedisBackendBuilder};
 pub use breaker::{Breaker, BreakerState};

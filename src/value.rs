@@ -40,6 +40,7 @@ enum Repr {
     Live(Object),
     Bytes(Bytes),
     Integer(i64),
+    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "only copies in memory are shared"))]
     Shared(Arc<Shared>),
 }
 

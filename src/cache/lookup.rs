@@ -115,7 +115,8 @@ impl Cache {
         if self.core.lags && FillContext::is_current() {
             return None;
         }
-        self.look_now_at_copies(key, question).filter(|looked| !self.is_doubtful(looked))
+        let looked = self.look_now_at_copies(key, question)?;
+        if self.is_doubtful(&looked) { None } else { Some(looked) }
     }
 
     /// Whether it is to be asked for where entries are kept: copies that lag are for hits, not for misses and refreshes.

@@ -20,7 +20,11 @@ pub(super) enum Source {
     Server(Box<Client>),
     Sentinel(Arc<Sentinels>, Role),
     /// And some of its nodes, each by itself.
-    Cluster(Box<ClusterClient>, Arc<[Client]>),
+    Cluster(
+        Box<ClusterClient>,
+        #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "only a backplane asks one of them"))]
+        Arc<[Client]>,
+    ),
 }
 
 /// Which of the servers that sentinels watch.

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use axum_caching::{Cache, CacheLayer, MemoryBackend, Profile};
+use axum_caching::{Cache, CacheLayer, MemoryBackend, Profile, TieredBackend};
 
 mod support;
 
@@ -59,7 +59,19 @@ const HARDY: Subject = Subject {
     },
 };
 const AROUND: Subject = Subject { name: "around", build: |app, entries| drive(layer(entries).around(app)) };
-const SUBJECTS: &[Subject] = &[REQUEST, BARE, ROUTE, AGE, STATUS, NO_HOST, TAGGED, HARDY, AROUND];
+/// Copies in memory of what another backend keeps.
+fn tiered(entries: u32) -> CacheLayer {
+    let kept = MemoryBackend::builder().max_entries(entries as usize).max_bytes(1 << 30).build();
+    let hour = Duration::from_secs(3600);
+    let backend = TieredBackend::builder(kept).max_entries(entries as usize).max_bytes(1 << 30).lag(hour).build();
+    CacheLayer::new(&Cache::new(backend)).ttl(hour)
+}
+
+const TIERED: Subject = Subject { name: "route, two tiers", build: |app, entries| serve(app.layer(tiered(entries))) };
+const TIERED_AROUND: Subject =
+    Subject { name: "around, two tiers", build: |app, entries| drive(tiered(entries).around(app)) };
+const SUBJECTS: &[Subject] =
+    &[REQUEST, BARE, ROUTE, AGE, STATUS, NO_HOST, TAGGED, HARDY, AROUND, TIERED, TIERED_AROUND];
 
 const HIT: Scenario = Scenario::hit("hit");
 const QUERY: Scenario = Scenario::hit("hit, query of two").with_query();
@@ -97,6 +109,8 @@ const ROWS: &[(Scenario, &[(Subject, Budget)])] = &[
             (NO_HOST, Budget::None),
             (TAGGED, bare(1.20, 1.10)),
             (HARDY, Budget::None),
+            (TIERED, Budget::None),
+            (TIERED_AROUND, Budget::None),
         ],
     ),
     (QUERY, &[(ROUTE, bare(1.12, 1.05)), (AROUND, bare(0.55, 0.45))]),

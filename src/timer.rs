@@ -20,7 +20,7 @@ thread_local! {
 }
 
 /// Whether the caller can be woken when a time has come.
-fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     if WITHOUT.get() || Handle::try_current().is_err() {
         return false;
     }

@@ -1,8 +1,20 @@
-use std::{any::Any, fmt, ops::Deref, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 
 use crate::error::Result;
+
+/// What the bytes of an entry begin with; a version and a kind follow.
+pub(crate) const MAGIC: &[u8; 3] = b"axc";
+pub(crate) const VERSION: u8 = 1;
+
+/// The kind of what a fill puts into the slot of its key: it holds nothing, and is absent to every reader.
+pub(crate) const LEASE: u8 = b'l';
 
 /// What a backend keeps: an opaque value.
 ///
@@ -28,6 +40,14 @@ enum Repr {
     Live(Object),
     Bytes(Bytes),
     Integer(i64),
+    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "only copies in memory are shared"))]
+    Shared(Arc<Shared>),
+}
+
+/// Bytes that many read, and what the first of them made of them.
+struct Shared {
+    bytes: Bytes,
+    made: OnceLock<Object>,
 }
 
 /// A live object. It is kept as what it can be turned back from at once, since that is what every hit does.
@@ -35,6 +55,14 @@ enum Repr {
 struct Object {
     object: Arc<dyn Any + Send + Sync>,
     as_live: fn(&(dyn Any + Send + Sync)) -> &dyn Live,
+}
+
+impl Object {
+    fn new<T: Live>(object: Arc<T>) -> Self {
+        let as_live: fn(&(dyn Any + Send + Sync)) -> &dyn Live =
+            |object| object.downcast_ref::<T>().expect("it was made of a `T`");
+        Self { object, as_live }
+    }
 }
 
 impl Deref for Object {
@@ -75,9 +103,42 @@ impl Value {
     }
 
     pub(crate) fn live<T: Live>(object: Arc<T>) -> Self {
-        let as_live: fn(&(dyn Any + Send + Sync)) -> &dyn Live =
-            |object| object.downcast_ref::<T>().expect("it was made of a `T`");
-        Self(Repr::Live(Object { object, as_live }))
+        Self(Repr::Live(Object::new(object)))
+    }
+
+    /// The same bytes, for many who read them: what [`remember`](Value::remember) is told, all of them find.
+    #[cfg(feature = "memory")]
+    pub(crate) fn shared(self) -> Self {
+        match self.0 {
+            Repr::Bytes(bytes) => Self(Repr::Shared(Arc::new(Shared { bytes, made: OnceLock::new() }))),
+            other => Self(other),
+        }
+    }
+
+    /// Spares those who read the same bytes after the caller the work of making the object of them.
+    pub(crate) fn remember<T: Live>(&self, object: &Arc<T>) {
+        if let Repr::Shared(shared) = &self.0 {
+            // Somebody else may have made one at the same time, which is as good.
+            let _ = shared.made.set(Object::new(Arc::clone(object)));
+        }
+    }
+
+    /// Whether both are of the same bytes; an object has none.
+    #[cfg(feature = "memory")]
+    pub(crate) fn has_bytes_of(&self, other: &Self) -> bool {
+        self.as_bytes().is_some_and(|bytes| other.as_bytes() == Some(bytes))
+    }
+
+    /// Whether it is an entry of the cache's own, which carries its times itself; a lease is none.
+    #[cfg(feature = "memory")]
+    pub(crate) fn is_entry(&self) -> bool {
+        match (&self.0, self.as_bytes()) {
+            (Repr::Live(_), _) => true,
+            (_, Some([m0, m1, m2, version, kind, ..])) => {
+                [*m0, *m1, *m2] == *MAGIC && *version == VERSION && *kind != LEASE
+            }
+            _ => false,
+        }
     }
 
     /// The bytes of this value. A live object is encoded anew at each call, an integer is ASCII digits.
@@ -85,6 +146,7 @@ impl Value {
         match &self.0 {
             Repr::Live(object) => object.encode(),
             Repr::Bytes(bytes) => Ok(bytes.clone()),
+            Repr::Shared(shared) => Ok(shared.bytes.clone()),
             Repr::Integer(integer) => Ok(Bytes::from(integer.to_string())),
         }
     }
@@ -100,6 +162,7 @@ impl Value {
         match &self.0 {
             Repr::Integer(integer) => Some(*integer),
             Repr::Bytes(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
+            Repr::Shared(shared) => std::str::from_utf8(&shared.bytes).ok()?.parse().ok(),
             Repr::Live(_) => None,
         }
     }
@@ -114,6 +177,11 @@ impl Value {
         match &self.0 {
             Repr::Live(object) => object.weight(),
             Repr::Bytes(bytes) => bytes.len() + 32,
+            // With what will be made of them, which is known once it is there.
+            Repr::Shared(shared) => {
+                let made = shared.made.get().map_or(0, |made| made.weight());
+                shared.bytes.len() + 96 + made.max(shared.bytes.len() + 256)
+            }
             Repr::Integer(_) => 0,
         }
     }
@@ -132,6 +200,7 @@ impl Value {
     pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
         match &self.0 {
             Repr::Bytes(bytes) => Some(bytes),
+            Repr::Shared(shared) => Some(&shared.bytes),
             _ => None,
         }
     }
@@ -163,6 +232,10 @@ impl Value {
             Repr::Live(Object { object, as_live }) => {
                 object.downcast().map_err(|object| Self(Repr::Live(Object { object, as_live })))
             }
+            Repr::Shared(shared) => {
+                let made = shared.made.get().map(|made| Arc::clone(&made.object).downcast());
+                made.and_then(Result::ok).ok_or(Self(Repr::Shared(shared)))
+            }
             other => Err(Self(other)),
         }
     }
@@ -174,6 +247,7 @@ impl fmt::Debug for Value {
         match &self.0 {
             Repr::Live(object) => write!(f, "Value(live, {} B)", object.weight()),
             Repr::Bytes(bytes) => write!(f, "Value({} B)", bytes.len()),
+            Repr::Shared(shared) => write!(f, "Value({} B)", shared.bytes.len()),
             Repr::Integer(integer) => write!(f, "Value({integer})"),
         }
     }

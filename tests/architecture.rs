@@ -50,7 +50,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tower_service", &["layer"]),
     // `CacheLayer::around` makes the body type of `axum::serve`.
     ("axum", &["axum", "layer/around.rs"]),
-    ("quick_cache", &["backend/memory"]),
+    ("quick_cache", &["backend/memory", "backend/tiered"]),
     ("rustix", &["backend/file"]),
     ("sha2", &["backend/file"]),
     ("redis", &["backend/redis"]),

@@ -61,6 +61,16 @@ impl Disowned {
         found.filter(|value| !self.knows(key) || !self.is_disowned(key, value))
     }
 
+    /// The same for many, in the order of their keys; too few of them or too many are the cache's to see.
+    pub(super) fn all_without(&self, keys: &[&str], found: Vec<Option<Value>>) -> Vec<Option<Value>> {
+        let mut keys = keys.iter();
+        let without = |value| match keys.next() {
+            Some(key) => self.without(key, value),
+            None => value,
+        };
+        found.into_iter().map(without).collect()
+    }
+
     fn is_disowned(&self, key: &str, value: &Value) -> bool {
         let hash = self.hash(value);
         let values = self.lock();

@@ -114,6 +114,35 @@ impl Guard {
         }
     }
 
+    fn admit_write(&self) -> Result<Permit<'_>> {
+        if self.late.load(Ordering::Relaxed) >= MAX_LATE {
+            return Err(self.refusal("too many writes were not answered yet"));
+        }
+        self.admit()
+    }
+
+    /// As [`write`](Guard::write), of what takes away what is under these keys: the backend is told if it is refused.
+    fn purge<'a, T: Send + 'a>(
+        &'a self,
+        keys: &[&str],
+        begin: impl FnOnce(&'a dyn Backend) -> BackendFuture<'a, T>,
+        give_up: impl FnOnce() -> bool + Send + 'a,
+    ) -> BackendFuture<'a, T> {
+        let mut was_sent = false;
+        let write = self.write(
+            Late::Fails,
+            |backend| {
+                was_sent = true;
+                begin(backend)
+            },
+            give_up,
+        );
+        if !was_sent {
+            self.backend.not_purged(keys);
+        }
+        write
+    }
+
     fn refusal(&self, why: &'static str) -> Error {
         self.rejected.fetch_add(1, Ordering::Relaxed);
         Error::message(ErrorKind::Unavailable, why)
@@ -156,10 +185,7 @@ impl Guard {
         begin: impl FnOnce(&'a dyn Backend) -> BackendFuture<'a, T>,
         give_up: impl FnOnce() -> bool + Send + 'a,
     ) -> BackendFuture<'a, T> {
-        if self.late.load(Ordering::Relaxed) >= MAX_LATE {
-            return BackendFuture::ready(Err(self.refusal("too many writes were not answered yet")));
-        }
-        let permit = match self.admit() {
+        let permit = match self.admit_write() {
             Ok(permit) => permit,
             Err(error) => return BackendFuture::ready(Err(error)),
         };
@@ -263,6 +289,10 @@ impl Backend for Guard {
         self.backend.compares()
     }
 
+    fn lags(&self) -> bool {
+        self.backend.lags()
+    }
+
     fn usage(&self) -> Option<Usage> {
         self.backend.usage()
     }
@@ -277,9 +307,13 @@ impl Backend for Guard {
         self.read(|backend| backend.get(key), |value| self.disowned.without(key, value))
     }
 
+    fn get_through<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        self.read(|backend| backend.get_through(key), |value| self.disowned.without(key, value))
+    }
+
     fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
         let written = value.clone();
-        self.write(Late::Fails, |backend| backend.set(key, value, ttl), move || self.disowned.add(&[(key, written)]))
+        self.purge(&[key], |backend| backend.set(key, value, ttl), move || self.disowned.add(&[(key, written)]))
     }
 
     fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {
@@ -287,7 +321,7 @@ impl Backend for Guard {
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
-        self.write(Late::Fails, |backend| backend.delete(key), at_will)
+        self.purge(&[key], |backend| backend.delete(key), at_will)
     }
 
     fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64> {
@@ -295,7 +329,16 @@ impl Backend for Guard {
     }
 
     fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> {
-        self.write(Late::Passes, |backend| backend.clear(prefix), never)
+        let mut was_sent = false;
+        let clear = |backend: &'a dyn Backend| {
+            was_sent = true;
+            backend.clear(prefix)
+        };
+        let clear = self.write(Late::Passes, clear, never);
+        if !was_sent {
+            self.backend.not_cleared(prefix);
+        }
+        clear
     }
 
     fn compare_and_set<'a>(
@@ -311,30 +354,34 @@ impl Backend for Guard {
     fn has<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
         if self.disowned.knows(key) {
             let is_there = |value| self.disowned.without(key, value).is_some();
-            return self.read(|backend| backend.get(key), is_there);
+            return self.read(|backend| backend.get_through(key), is_there);
         }
         self.read(|backend| backend.has(key), |is_there| is_there)
     }
 
     fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
-        let found = |values: Vec<_>| {
-            // Too few of them or too many are the cache's to see.
-            let mut keys = keys.iter();
-            let without = |value| match keys.next() {
-                Some(key) => self.disowned.without(key, value),
-                None => value,
-            };
-            values.into_iter().map(without).collect()
-        };
-        self.read(|backend| backend.get_many(keys), found)
+        self.read(|backend| backend.get_many(keys), |values| self.disowned.all_without(keys, values))
+    }
+
+    fn get_many_through<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
+        self.read(|backend| backend.get_many_through(keys), |values| self.disowned.all_without(keys, values))
     }
 
     fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {
-        self.write(Late::Fails, |backend| backend.set_many(entries, ttl), || self.disowned.add(entries))
+        let keys: Vec<_> = entries.iter().map(|(key, _)| *key).collect();
+        self.purge(&keys, |backend| backend.set_many(entries, ttl), || self.disowned.add(entries))
     }
 
     fn delete_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, usize> {
-        self.write(Late::Fails, |backend| backend.delete_many(keys), at_will)
+        self.purge(keys, |backend| backend.delete_many(keys), at_will)
+    }
+
+    fn not_purged(&self, keys: &[&str]) {
+        self.backend.not_purged(keys);
+    }
+
+    fn not_cleared(&self, prefix: &str) {
+        self.backend.not_cleared(prefix);
     }
 }
 

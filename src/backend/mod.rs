@@ -16,10 +16,14 @@ mod memory;
 mod null;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "memory")]
+mod tiered;
 mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+#[cfg(all(feature = "redis", feature = "memory"))]
+pub use self::redis::RedisBackplane;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBackend, RedisBackendBuilder};
 pub use breaker::{Breaker, BreakerState};
@@ -32,6 +36,8 @@ pub use memcached::{MemcachedBackend, MemcachedBackendBuilder};
 #[cfg(feature = "memory")]
 pub use memory::{MemoryBackend, MemoryBackendBuilder};
 pub use null::NullBackend;
+#[cfg(feature = "memory")]
+pub use tiered::{Backplane, Listener, TieredBackend, TieredBackendBuilder};
 pub use usage::Usage;
 
 use crate::{
@@ -116,6 +122,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether [`get`](Backend::get), [`get_now`](Backend::get_now) and [`get_many`](Backend::get_many) may answer from
+    /// copies that are older than what is kept. `false` by default.
+    ///
+    /// One that says `true` answers [`get_through`](Backend::get_through) and
+    /// [`get_many_through`](Backend::get_many_through) from where values are kept. Copies serve hits and nothing else:
+    /// what a fill depends on, what is compared and what is changed is read through, and so is what would be a miss. A
+    /// backend around such a one hands all five methods on.
+    fn lags(&self) -> bool {
+        false
+    }
+
     /// What it holds, if it knows without asking anybody. `None` by default.
     fn usage(&self) -> Option<Usage> {
         None
@@ -129,6 +146,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// The value of a key.
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>>;
+
+    /// The value of a key as it is kept, from no copy that may lag: see [`lags`](Backend::lags). It is
+    /// [`get`](Backend::get) by default.
+    fn get_through<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        self.get(key)
+    }
 
     /// Stores a value, whatever was there.
     fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()>;
@@ -178,6 +201,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         })
     }
 
+    /// As [`get_many`](Backend::get_many), from no copy that may lag: see [`lags`](Backend::lags). It is `get_many` by
+    /// default.
+    fn get_many_through<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
+        self.get_many(keys)
+    }
+
     /// Stores many values under one time to live. At an error some of them may have been stored.
     fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {
         BackendFuture::new(async move {
@@ -198,6 +227,46 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
             Ok(deleted)
         })
     }
+
+    /// Is told that a purge of these keys was to be sent, and was not, since the backend is not well or an earlier write
+    /// is not answered. Nothing is to be done by default; a backend with copies of its own drops those.
+    fn not_purged(&self, keys: &[&str]) {
+        let _ = keys;
+    }
+
+    /// As [`not_purged`](Backend::not_purged), for all keys that begin with a prefix.
+    fn not_cleared(&self, prefix: &str) {
+        let _ = prefix;
+    }
+}
+
+/// Where an answer may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// A copy will do, though it may lag.
+    Copies,
+    /// From where it is kept.
+    Through,
+}
+
+impl Reads {
+    pub(crate) fn get<'a>(self, backend: &'a dyn Backend, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        match self {
+            Self::Copies => backend.get(key),
+            Self::Through => backend.get_through(key),
+        }
+    }
+
+    pub(crate) fn get_many<'a>(
+        self,
+        backend: &'a dyn Backend,
+        keys: &'a [&'a str],
+    ) -> BackendFuture<'a, Vec<Option<Value>>> {
+        match self {
+            Self::Copies => backend.get_many(keys),
+            Self::Through => backend.get_many_through(keys),
+        }
+    }
 }
 
 /// A shared backend is a backend: everything goes to the one inside, also what a trait could provide.
@@ -211,6 +280,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
         (**self).compares()
     }
 
+    fn lags(&self) -> bool {
+        (**self).lags()
+    }
+
     fn usage(&self) -> Option<Usage> {
         (**self).usage()
     }
@@ -221,6 +294,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
         (**self).get(key)
+    }
+
+    fn get_through<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        (**self).get_through(key)
     }
 
     fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
@@ -261,11 +338,23 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
         (**self).get_many(keys)
     }
 
+    fn get_many_through<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
+        (**self).get_many_through(keys)
+    }
+
     fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {
         (**self).set_many(entries, ttl)
     }
 
     fn delete_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, usize> {
         (**self).delete_many(keys)
+    }
+
+    fn not_purged(&self, keys: &[&str]) {
+        (**self).not_purged(keys);
+    }
+
+    fn not_cleared(&self, prefix: &str) {
+        (**self).not_cleared(prefix);
     }
 }

@@ -241,6 +241,7 @@ impl CacheBuilder {
         let core = Arc::new_cyclic(|core| {
             let (backend, guard) = guarded(self.backend, self.backend_timeout, self.breaker, core);
             Core {
+                lags: backend.lags(),
                 backend,
                 guard,
                 profile: self.profile,

@@ -70,7 +70,7 @@ impl Cache {
     /// What the slot of a key begins with, which is a lease if nothing is there. `None`: it cannot be had.
     async fn take_token(&self, primary: &Arc<str>, is_absent: bool) -> Result<Option<Token>> {
         if !is_absent {
-            if let Some(value) = self.core.backend.get(primary).await? {
+            if let Some(value) = self.core.backend.get_through(primary).await? {
                 return Ok(Token::of(&value));
             }
         }
@@ -81,7 +81,7 @@ impl Cache {
             return Ok(Token::of(&own));
         }
         // Somebody else's will do: it was there before the data is read.
-        Ok(self.core.backend.get(primary).await?.as_ref().and_then(Token::of))
+        Ok(self.core.backend.get_through(primary).await?.as_ref().and_then(Token::of))
     }
 }
 

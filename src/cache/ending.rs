@@ -10,6 +10,7 @@ use std::{
 
 use super::{Fill, Lifetime, Place, lookup::KeyText};
 use crate::{
+    backend::Reads,
     error::{Error, ErrorKind, Result},
     flight::Outcome,
     freshness,
@@ -135,7 +136,7 @@ impl Fill {
         let carried = self.carried()?;
         let holds = |hold: Option<Hold>| hold.is_some_and(|hold| hold < Hold::Gone);
         let is_asked = self.lead.is_followed() && !carried.is_empty();
-        if is_asked && !holds(Box::pin(bound.over(self.cache.holds(&carried))).await) {
+        if is_asked && !holds(Box::pin(bound.over(self.cache.holds(&carried, Reads::Through))).await) {
             return Err(NotStored::Refused);
         }
         Ok(carried)
@@ -154,7 +155,7 @@ impl Fill {
         if self.token().is_some_and(Token::is_lease) {
             return None;
         }
-        let value = match bound.over(self.cache.core.backend.get(&self.key.primary)).await? {
+        let value = match bound.over(self.cache.core.backend.get_through(&self.key.primary)).await? {
             Ok(value) => value?,
             Err(error) => {
                 self.cache.core.reporter.failed("get", &error);
@@ -224,11 +225,11 @@ impl Fill {
             return true;
         }
         let mut bound = self.cache.core.bound();
-        if bound.over(self.cache.holds(carried)).await.is_none_or(|hold| hold == Hold::Gone) {
+        if bound.over(self.cache.holds(carried, Reads::Through)).await.is_none_or(|hold| hold == Hold::Gone) {
             return false;
         }
         let Some(token) = self.token() else { return true };
-        let slot = bound.over(self.cache.core.backend.get(&self.key.primary)).await;
+        let slot = bound.over(self.cache.core.backend.get_through(&self.key.primary)).await;
         matches!(slot, Some(Ok(Some(value))) if Token::of(&value) == Some(token))
     }
 

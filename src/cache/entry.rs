@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Cache, OwnedKey};
 use crate::{
+    backend::Reads,
     codec,
     error::{Error, ErrorKind, Result},
     flight::Gate,
@@ -26,7 +27,7 @@ impl Cache {
     /// [`Decode`](crate::ErrorKind::Decode) if the entry is something else than a `T`, and what the backend says.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let key = self.key(key)?;
-        let value = self.core.backend.get(key.backend.as_str()).await?;
+        let value = self.reads().get(&*self.core.backend, key.backend.as_str()).await?;
         self.fresh_entry(&key, value).await.map_or(Ok(None), |record| self.decode_payload(&record.payload).map(Some))
     }
 
@@ -39,7 +40,7 @@ impl Cache {
     /// nothing was removed. All calls that change something have these two, and can be repeated.
     pub async fn delete(&self, key: &str) -> Result<bool> {
         let key = OwnedKey::from(&self.key(key)?);
-        let deleted = self.delete_result(&key).await?;
+        let deleted = self.delete_result(&key).await.inspect_err(|_| self.not_purged_results([&*key.primary]))?;
         self.purge_results([&*key.primary]).await?;
         Ok(deleted)
     }
@@ -77,8 +78,8 @@ impl Cache {
     /// ```
     pub async fn has(&self, key: &str) -> Result<bool> {
         let key = self.key(key)?;
-        let value = self.core.backend.get(key.backend.as_str()).await?;
-        Ok(self.is_alive(&key, value).await)
+        let value = self.reads().get(&*self.core.backend, key.backend.as_str()).await?;
+        Ok(self.is_alive(&key, value, Reads::Copies).await)
     }
 
     /// The values of many keys, in their order.
@@ -101,7 +102,7 @@ impl Cache {
     ) -> Result<Vec<Option<T>>> {
         let keys = self.keys(keys)?;
         let names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
-        let values = self.core.backend.get_many(&names).await?;
+        let values = self.reads().get_many(&*self.core.backend, &names).await?;
         if values.len() != names.len() {
             let message = format!("{} values for {} keys", values.len(), names.len());
             return Err(Error::message(ErrorKind::Protocol, message));
@@ -192,7 +193,7 @@ impl Cache {
 
     /// Takes the tickets of all fills of a key, and holds its gate until the purge is through.
     pub(super) async fn overtake(&self, primary: &Arc<str>, bound: &mut Bound) -> Result<Gate> {
-        let gate = self.core.gate(primary, bound).await?;
+        let gate = self.core.gate(primary, bound).await.inspect_err(|_| self.core.backend.not_purged(&[primary]))?;
         gate.void();
         Ok(gate)
     }
@@ -203,8 +204,9 @@ impl Cache {
         names.sort_unstable();
         names.dedup();
         let mut gates = Vec::with_capacity(names.len());
-        for name in names {
-            gates.push(self.overtake(&Arc::from(name), bound).await?);
+        for name in &names {
+            let gate = self.overtake(&Arc::from(*name), bound).await;
+            gates.push(gate.inspect_err(|_| self.core.backend.not_purged(&names))?);
         }
         Ok(gates)
     }
@@ -212,7 +214,8 @@ impl Cache {
     pub(super) async fn delete_keys(&self, keys: &[Key]) -> Result<usize> {
         let names: Vec<&str> = keys.iter().map(|key| key.backend.as_str()).collect();
         let mut bound = self.core.bound();
-        let gates = self.purge_many(keys, &mut bound).await?;
+        let not_purged = |_: &_| self.not_purged_results(names.iter().copied());
+        let gates = self.purge_many(keys, &mut bound).await.inspect_err(not_purged)?;
         let core = Arc::clone(&self.core);
         let sent: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let delete = async move {
@@ -221,7 +224,7 @@ impl Cache {
             drop(gates);
             deleted
         };
-        let deleted = self.send(&mut bound, delete).await?;
+        let deleted = self.send(&mut bound, delete).await.inspect_err(not_purged)?;
         self.purge_results(names).await?;
         Ok(deleted)
     }
@@ -233,7 +236,7 @@ impl Cache {
     /// An entry that is fresh, and depends on nothing that was purged.
     async fn fresh_entry(&self, key: &Key, value: Option<Value>) -> Option<Arc<Record<Encoded>>> {
         let record = self.timely_entry(key, value)?;
-        if self.holds(&record.meta.carried).await != Hold::Holds {
+        if self.holds(&record.meta.carried, Reads::Copies).await != Hold::Holds {
             return None;
         }
         self.note(&record);
@@ -259,10 +262,12 @@ impl Cache {
         }
     }
 
-    pub(super) async fn is_alive(&self, key: &Key, value: Option<Value>) -> bool {
+    pub(super) async fn is_alive(&self, key: &Key, value: Option<Value>, reads: Reads) -> bool {
         let Some(value) = value else { return false };
         match Record::<Encoded>::from_value(value.clone()) {
-            Ok(record) => self.may_be_used(key, &record) && self.holds(&record.meta.carried).await == Hold::Holds,
+            Ok(record) => {
+                self.may_be_used(key, &record) && self.holds(&record.meta.carried, reads).await == Hold::Holds
+            }
             Err(_) => is_of_another_reader(&value),
         }
     }

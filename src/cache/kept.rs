@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Cache, OwnedKey, Question};
 use crate::{
+    backend::Reads,
     freshness::is_cleared,
     record::{Carried, Hold, Home, Payload, Record},
 };
@@ -35,7 +36,7 @@ impl Cache {
     }
 
     async fn kept<P: Payload>(&self, key: &OwnedKey, name: &str) -> Option<Arc<Record<P>>> {
-        let value = self.core.backend.get(name).await;
+        let value = self.core.backend.get_through(name).await;
         let record = self.read::<P>(key, value).ok()?;
         (!is_cleared(self.space.stamp.now(), &record.meta)).then_some(record)
     }
@@ -50,7 +51,7 @@ impl Cache {
                     now => now,
                 },
                 // Of another backend, or of this process: only if nothing has happened at all.
-                other if other.holds(&*self.core.backend).await == Hold::Holds => other.clone(),
+                other if other.holds(&*self.core.backend, Reads::Through).await == Hold::Holds => other.clone(),
                 _ => return None,
             });
         }

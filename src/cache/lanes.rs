@@ -77,7 +77,7 @@ impl Cache {
     pub(super) async fn read_lanes(&self, since: &mut Since) {
         let keys: Vec<String> = (0..LANES).map(|lane| self.lane_key(lane)).collect();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        match self.core.backend.get_many(&keys).await {
+        match self.core.backend.get_many_through(&keys).await {
             Ok(values) if values.len() == LANES => {
                 since.shared = Some(values.iter().map(|value| value.as_ref().and_then(stamp)).collect());
             }
@@ -106,7 +106,7 @@ impl Cache {
         let Some(shared) = &since.shared else { return false };
         let key = self.lane_key(lane);
         let checked = match shared[lane] {
-            Some(was) => self.core.backend.get(&key).await.map(|now| now.as_ref().and_then(stamp) == Some(was)),
+            Some(was) => self.core.backend.get_through(&key).await.map(|now| now.as_ref().and_then(stamp) == Some(was)),
             // One that is not there says nothing: it may have been written and lost. The next fill finds it.
             None => {
                 let core = Arc::clone(&self.core);

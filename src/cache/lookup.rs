@@ -1,18 +1,13 @@
 //! Reading an entry: what is under a key, and whether it may be used.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use super::{Cache, fill::OwnedKey, turn::Question};
+use super::{Cache, FillContext, fill::OwnedKey, turn::Question};
 use crate::{
-    backend::BackendFuture,
+    backend::{BackendFuture, Reads},
     error::{Error, ErrorKind, Result},
-    flight::Head,
     freshness::{Decision, Times, Why, decide, decide_marked, is_cleared, is_due},
     key::Key,
-    profile::Profile,
     reason::MissReason,
     record::{Hold, Payload, Record, is_lease},
     stamps,
@@ -117,6 +112,21 @@ impl Cache {
     /// Looks a key up, if the backend answers at once.
     #[inline]
     pub(crate) fn look_now<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Option<Looked<Q::Payload>> {
+        if self.core.lags && FillContext::is_current() {
+            return None;
+        }
+        let looked = self.look_now_at_copies(key, question)?;
+        if self.is_doubtful(&looked) { None } else { Some(looked) }
+    }
+
+    /// Whether it is to be asked for where entries are kept: copies that lag are for hits, not for misses and refreshes.
+    #[inline]
+    fn is_doubtful<P>(&self, looked: &Looked<P>) -> bool {
+        self.core.lags && !looked.as_ref().is_ok_and(|found| matches!(found.state, State::Fresh | State::Due))
+    }
+
+    #[inline]
+    fn look_now_at_copies<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Option<Looked<Q::Payload>> {
         let stores = self.core.stores.load(Ordering::Acquire);
         let value = self.core.backend.get_now(key.primary())?;
         let now = self.core.clock.now();
@@ -143,40 +153,72 @@ impl Cache {
 
     /// Looks a key up. A backend that fails is a miss.
     pub(crate) async fn look<Q: Question>(&self, key: &OwnedKey, question: &Q) -> Looked<Q::Payload> {
-        if let Some(looked) = self.look_now(key, question) {
-            return looked;
+        let reads = self.reads();
+        let mut doubtful = None;
+        if reads == Reads::Copies {
+            match self.look_now_at_copies(key, question) {
+                Some(looked) if !self.is_doubtful(&looked) => return looked,
+                looked => doubtful = looked,
+            }
         }
+        if doubtful.is_none() {
+            match self.look_at(reads, key, question).await {
+                (looked, WasCopy(true)) if self.is_doubtful(&looked) => doubtful = Some(looked),
+                (looked, _) => return looked,
+            }
+        }
+        let (kept, _) = self.look_at(Reads::Through, key, question).await;
+        match (kept, doubtful) {
+            (Err(missed), Some(looked)) if missed.reason == MissReason::Backend => {
+                looked.map_err(|before| Missed { reason: missed.reason, ..before })
+            }
+            (kept, _) => kept,
+        }
+    }
+
+    async fn look_at<Q: Question>(&self, reads: Reads, key: &OwnedKey, question: &Q) -> (Looked<Q::Payload>, WasCopy) {
+        let backend = &*self.core.backend;
         let stores = self.core.stores.load(Ordering::Acquire);
         let mut bound = self.core.bound();
-        let value = in_time(&mut bound, self.core.backend.get(&key.primary)).await;
+        let (value, was_copy) = match reads.get(backend, &key.primary).into_ready() {
+            Ok(value) => {
+                let was_copy = WasCopy(value.is_ok());
+                (value, was_copy)
+            }
+            Err(get) => (in_time(&mut bound, get).await, WasCopy(false)),
+        };
         let mut now = self.core.clock.now();
         let looked = match self.judge(now, key, value, question) {
             Step::Ended(looked) => looked,
             Step::Variant(primary, variant) => {
-                let value = in_time(&mut bound, self.core.backend.get(&variant)).await;
+                let value = in_time(&mut bound, reads.get(backend, &variant)).await;
                 now = self.core.clock.now();
                 self.judge_variant(now, key, value, question, primary)
             }
         };
-        match looked {
-            Ok(found) => match bound.over(self.holds(&found.record.meta.carried)).await.unwrap_or(Hold::Gone) {
-                Hold::Holds => Ok(Found { stores, ..found }),
-                hold => self.marked(now, key, found, question, hold, stores),
-            },
+        let looked = match looked {
+            Ok(found) => {
+                match bound.over(self.holds(&found.record.meta.carried, Reads::Copies)).await.unwrap_or(Hold::Gone) {
+                    Hold::Holds => Ok(Found { stores, ..found }),
+                    hold => self.marked(now, key, found, question, hold, stores),
+                }
+            }
             Err(mut missed) => {
                 if let Some(fallback) = &missed.fallback {
-                    let hold = bound.over(self.holds(&fallback.meta.carried)).await.unwrap_or(Hold::Gone);
+                    let hold =
+                        bound.over(self.holds(&fallback.meta.carried, Reads::Copies)).await.unwrap_or(Hold::Gone);
                     missed.fallback = (hold < Hold::Gone).then(|| Arc::clone(fallback));
                 }
                 Err(Missed { stores, now, ..missed })
             }
-        }
+        };
+        (looked, was_copy)
     }
 
     /// Looks many keys up in one call of the backend. There are no variants of what is asked for so.
     pub(crate) async fn look_many<Q: Question>(&self, keys: &[OwnedKey], question: &Q) -> Vec<Looked<Q::Payload>> {
         let names: Vec<&str> = keys.iter().map(|key| &*key.primary).collect();
-        let values = match self.core.backend.get_many(&names).await {
+        let values = match self.reads().get_many(&*self.core.backend, &names).await {
             Ok(values) if values.len() == keys.len() => values,
             Ok(values) => {
                 let message = format!("{} values for {} keys", values.len(), keys.len());
@@ -334,60 +376,13 @@ impl Cache {
     fn is_spared<Q: Question>(&self, now: u64, primary: &str, question: &Q, record: &Record<Q::Payload>) -> bool {
         self.core.failures.is_set(self.core.marker(primary, question.id(Some(&record.payload))), now)
     }
-
-    /// What is there to serve though it is stale, since the origin has failed; it is then left alone for `backoff`.
-    pub(crate) async fn rescue<Q: Question>(
-        &self,
-        key: &OwnedKey,
-        question: &Q,
-        backoff: Duration,
-    ) -> Option<Found<Q::Payload>> {
-        let found = self.look(key, &Rescue(question)).await.ok()?;
-        if found.state == State::Spared {
-            let id = question.id(Some(&found.record.payload));
-            self.core.spare(&key.primary, id, backoff);
-        }
-        Some(found)
-    }
 }
+
+/// Whether an answer that was there at once was a copy that may lag, where there are any.
+struct WasCopy(bool);
 
 /// All calls of one lookup have the time of one.
 async fn in_time(bound: &mut Bound, get: BackendFuture<'_, Option<Value>>) -> Result<Option<Value>> {
     let late = || Err(Error::message(ErrorKind::Timeout, "the lookup took too long"));
     bound.over(get).await.unwrap_or_else(late)
-}
-
-/// The same question, of a caller whose origin has failed.
-struct Rescue<'a, Q>(&'a Q);
-
-impl<Q: Question> Question for Rescue<'_, Q> {
-    type Payload = Q::Payload;
-
-    fn is_answered_by(&self, payload: &Q::Payload) -> bool {
-        self.0.is_answered_by(payload)
-    }
-
-    fn variant_key(&self, primary: &str, record: &Record<Q::Payload>) -> String {
-        self.0.variant_key(primary, record)
-    }
-
-    fn id(&self, known: Option<&Q::Payload>) -> u64 {
-        self.0.id(known)
-    }
-
-    fn leaves(&self, head: &Head) -> Option<u64> {
-        self.0.leaves(head)
-    }
-
-    fn takes(&self, record: &Record<Q::Payload>) -> bool {
-        self.0.takes(record)
-    }
-
-    fn profile(&self) -> &Profile {
-        self.0.profile()
-    }
-
-    fn rescues(&self) -> bool {
-        true
-    }
 }

@@ -70,7 +70,7 @@ impl Cache {
         let _gate = self.overtake(primary, &mut self.core.bound()).await?;
         let backend = &self.core.backend;
         for _ in 0..ATTEMPTS {
-            let Some(was) = backend.get(primary).await? else { return Ok(false) };
+            let Some(was) = backend.get_through(primary).await? else { return Ok(false) };
             let Some(marked) = self.marked_entry(&was) else { break };
             match self.replace(primary, &was, marked).await {
                 Ok(true) => return Ok(true),

@@ -23,6 +23,7 @@ mod purge;
 mod purges;
 mod receipt;
 mod refresh;
+mod rescue;
 mod slide;
 mod store;
 mod tags;
@@ -56,7 +57,7 @@ pub use self::{
 
 use self::{functions::Functions, lanes::Lanes, markers::Markers};
 use crate::{
-    backend::{Backend, BreakerState, Guard, Usage},
+    backend::{Backend, BreakerState, Guard, Reads, Usage},
     clock::Clock,
     codec::DynCodec,
     error::{Error, ErrorKind, Result},
@@ -121,6 +122,8 @@ pub(crate) struct Core {
     profiles: Profiles,
     pub(crate) codec: Arc<dyn DynCodec>,
     pub(crate) reporter: Reporter,
+    /// Whether the backend may answer from copies that lag.
+    lags: bool,
     pub(crate) background: Background,
     pub(crate) wait: Duration,
     pub(crate) fill_timeout: Duration,
@@ -324,6 +327,12 @@ impl Cache {
         future: impl Future<Output = T> + Send + 'static,
     ) -> Handover<T> {
         Handover::new(&self.core.background, None, future)
+    }
+
+    /// Where a lookup of the caller may be answered from. What is read inside a fill may have no stamp to hand on that
+    /// would tell later that it lagged.
+    fn reads(&self) -> Reads {
+        if self.core.lags && FillContext::is_current() { Reads::Through } else { Reads::Copies }
     }
 
     /// The key of a text that the user chose.

@@ -191,7 +191,10 @@ impl Purge {
         for part in parts {
             match cache.announce(&part).await {
                 Ok(()) => announced.push(part),
-                Err(error) => failed.push((part, error)),
+                Err(error) => {
+                    cache.not_announced(&part, marks);
+                    failed.push((part, error));
+                }
             }
         }
         for part in announced {
@@ -208,6 +211,13 @@ impl Cache {
         match part {
             Part::Tag(kind, name) => self.write_lane(&self.tag_key(*kind, name)).await,
             Part::Key(_) | Part::Wrong(..) => Ok(()),
+        }
+    }
+
+    /// What was not announced is not purged.
+    fn not_announced(&self, part: &Part, marks: bool) {
+        if let (Part::Tag(kind, name), false) = (part, marks) {
+            self.not_purged([self.tag_key(*kind, name)]);
         }
     }
 

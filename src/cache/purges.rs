@@ -122,7 +122,7 @@ impl Cache {
         let backend = &self.core.backend;
         for _ in 0..ATTEMPTS {
             // A tag that is not there has no entry that could be served.
-            let Some(was) = backend.get(key).await?.as_ref().and_then(TagStamps::of) else { return Ok(()) };
+            let Some(was) = backend.get_through(key).await?.as_ref().and_then(TagStamps::of) else { return Ok(()) };
             let token = was.to_value().to_bytes()?;
             let marked = TagStamps { soft: stamps::fresh(), ..was };
             let (core, own, lifetime) = (Arc::clone(&self.core), key.to_owned(), self.lifetime_of_tag(key));

@@ -39,7 +39,7 @@ impl Cache {
         if lead.is_void() {
             return Ok(());
         }
-        let Some(was) = self.core.backend.get(lead.key()).await? else { return Ok(()) };
+        let Some(was) = self.core.backend.get_through(lead.key()).await? else { return Ok(()) };
         let now = self.core.clock.now();
         let mut left = None;
         let slid = remade(&was, |meta| {

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Cache, Core};
 use crate::{
+    backend::Reads,
     codec,
     error::{Error, ErrorKind, Result},
     flight::Gate,
@@ -36,7 +37,7 @@ impl Core {
         if !matches!(&sum, Err(error) if error.kind() == ErrorKind::NotAnInteger) {
             return sum;
         }
-        match self.backend.get(primary).await? {
+        match self.backend.get_through(primary).await? {
             Some(value) if is_lease(&value) => {
                 self.backend.delete(primary).await?;
                 self.backend.increment(primary, by).await
@@ -132,9 +133,9 @@ impl Cache {
         let gate = self.core.gate(&primary, &mut bound).await?;
         let this = self.clone();
         let add = async move {
-            let there = this.core.backend.get(&primary).await?;
+            let there = this.core.backend.get_through(&primary).await?;
             let is_there = there.is_some();
-            if this.is_alive(&key, there).await {
+            if this.is_alive(&key, there, Reads::Through).await {
                 return Ok(false);
             }
             // What the backend still has and the cache would not serve is not there.

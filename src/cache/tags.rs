@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Cache, FillContext};
 use crate::{
+    backend::Reads,
     error::Result,
     key::HashMethod,
     reason::NotStored,
@@ -101,14 +102,14 @@ impl Cache {
 
     async fn stamp_of_tag(&self, key: &str) -> Result<Option<TagStamps>> {
         let backend = &self.core.backend;
-        if let Some(stamps) = backend.get(key).await?.as_ref().and_then(TagStamps::of) {
+        if let Some(stamps) = backend.get_through(key).await?.as_ref().and_then(TagStamps::of) {
             return Ok(Some(stamps));
         }
         let (core, own, lifetime) = (Arc::clone(&self.core), key.to_owned(), self.lifetime_of_tag(key));
         let add = async move { core.backend.add(&own, TagStamps::fresh().to_value(), lifetime).await };
         self.send(&mut self.core.bound(), add).await?;
         // Whoever loses takes the stamp of the winner; and a backend that keeps nothing keeps none.
-        Ok(backend.get(key).await?.as_ref().and_then(TagStamps::of))
+        Ok(backend.get_through(key).await?.as_ref().and_then(TagStamps::of))
     }
 
     pub(super) fn lifetime_of_tag(&self, key: &str) -> Option<Duration> {
@@ -125,13 +126,31 @@ impl Cache {
     /// Takes away what was made of memoized results, of which these may be some, after they were deleted: whoever reads
     /// the tag anew from here on finds no old result.
     pub(super) async fn purge_results(&self, keys: impl IntoIterator<Item = &str>) -> Result<()> {
+        let mut tags = self.tags_of_results(keys).into_iter();
+        while let Some(tag) = tags.next() {
+            if let Err(error) = self.purge_tag_key(&tag).await {
+                self.not_purged(tags);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was made of results that could not be deleted is not taken away either; a backend that makes up for the one
+    /// makes up for the other.
+    pub(super) fn not_purged_results<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
+        self.not_purged(self.tags_of_results(keys));
+    }
+
+    fn tags_of_results<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Vec<Arc<str>> {
         let scope = self.space.scope.prefix();
         let is_memoized = |own: &str| own.starts_with("memo/") || own.starts_with("#long=");
         let is_read = |key: &&str| self.has_guards() || key.strip_prefix(scope).is_some_and(is_memoized);
-        for key in keys.into_iter().filter(is_read) {
-            self.purge_tag_key(&self.tag_key(Kind::Result, key)).await?;
-        }
-        Ok(())
+        keys.into_iter().filter(is_read).map(|key| self.tag_key(Kind::Result, key)).collect()
+    }
+
+    pub(crate) fn not_purged(&self, tags: impl IntoIterator<Item = Arc<str>>) {
+        tags.into_iter().for_each(|tag| self.core.backend.not_purged(&[&tag]));
     }
 
     /// Tells the fill that the caller is a part of what a record that it was given depends on.
@@ -152,15 +171,15 @@ impl Cache {
         Some(hold)
     }
 
-    pub(super) async fn holds(&self, carried: &[Carried]) -> Hold {
+    pub(super) async fn holds(&self, carried: &[Carried], reads: Reads) -> Hold {
         let mut hold = Hold::Holds;
         for one in carried {
-            hold = hold.max(one.holds(&*self.core.backend).await);
+            hold = hold.max(one.holds(&*self.core.backend, reads).await);
         }
         hold
     }
 
-    /// As [`holds`](Cache::holds) for many records at once: each tag is asked for once.
+    /// As [`holds`](Cache::holds) for many records at once, of which copies may say that they hold: each tag is asked for once.
     pub(super) async fn hold<P>(&self, records: &[&Record<P>]) -> Vec<Hold> {
         let mut known: Vec<(Carried, Hold)> = Vec::new();
         let mut all = Vec::with_capacity(records.len());
@@ -171,7 +190,7 @@ impl Cache {
                 hold = hold.max(match before {
                     Some(hold) => hold,
                     None => {
-                        let now = carried.holds(&*self.core.backend).await;
+                        let now = carried.holds(&*self.core.backend, Reads::Copies).await;
                         known.push((carried.clone(), now));
                         now
                     }

@@ -98,13 +98,14 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         }
         let ask = self.ask(own, None);
         match self.cache.look_now(&key, &ask) {
-            Some(Ok(found)) => match found.record.payload.live().filter(|_| found.state == Use::Fresh) {
-                Some(value) => {
+            Some(Ok(found)) => match found.record.payload.at_hand().filter(|_| found.state == Use::Fresh) {
+                // A live one was judged when it was found.
+                Some(value) if found.record.payload.live().is_some() || ask.is_taken(value) => {
                     core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
                     self.slide(key.backend.as_str(), &found);
                     State::Ready(Arc::clone(value))
                 }
-                None => State::later(Later::Ask(OwnedKey::from(&key))),
+                _ => State::later(Later::Ask(OwnedKey::from(&key))),
             },
             Some(Err(missed)) => State::later(Later::Turn(self.cache.begin(OwnedKey::from(&key), &ask, &missed))),
             None => State::later(Later::Ask(OwnedKey::from(&key))),

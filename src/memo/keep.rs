@@ -1,6 +1,10 @@
 //! How the value of a memoized call is kept: as the object it is, with or without a way to bytes.
 
-use std::{any::type_name, fmt, marker::PhantomData, sync::Arc};
+use std::{
+    any::type_name,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -93,8 +97,16 @@ pub struct Memo<T> {
 }
 
 enum Kept<T> {
-    Value { value: Arc<T>, encode: Option<Encode<T>> },
-    Bytes { of: u64, bytes: Bytes, value: PhantomData<fn() -> T> },
+    Value {
+        value: Arc<T>,
+        encode: Option<Encode<T>>,
+    },
+    /// Read when it is asked for, and once for all who share the record.
+    Bytes {
+        of: u64,
+        bytes: Bytes,
+        value: OnceLock<Arc<T>>,
+    },
 }
 
 struct Encode<T> {
@@ -118,12 +130,27 @@ impl<T> Memo<T> {
         }
     }
 
+    /// The value, if it need not be read from its bytes any more.
+    #[inline]
+    pub(super) fn at_hand(&self) -> Option<&Arc<T>> {
+        match &self.kept {
+            Kept::Value { value, .. } => Some(value),
+            Kept::Bytes { value, .. } => value.get(),
+        }
+    }
+
     /// The value, read from its bytes if it has to be.
     #[inline]
     pub(super) fn value<K: Keep<T>>(&self, codec: &Arc<dyn DynCodec>) -> Result<Arc<T>> {
         match &self.kept {
             Kept::Value { value, .. } => Ok(Arc::clone(value)),
-            Kept::Bytes { of, bytes, .. } if *of == mark::<T>() => K::read(Way(Arc::clone(codec)), bytes).map(Arc::new),
+            Kept::Bytes { of, bytes, value } if *of == mark::<T>() => {
+                if let Some(value) = value.get() {
+                    return Ok(Arc::clone(value));
+                }
+                let read = Arc::new(K::read(Way(Arc::clone(codec)), bytes)?);
+                Ok(Arc::clone(value.get_or_init(|| read)))
+            }
             Kept::Bytes { .. } => {
                 let message = format!("the value of another type, expected a `{}`", type_name::<T>());
                 Err(Error::message(ErrorKind::Decode, message))
@@ -156,7 +183,7 @@ impl<T: Send + Sync + 'static> Payload for Memo<T> {
     }
 
     fn decode(of: u64, bytes: Bytes) -> Result<Self> {
-        Ok(Self { heap: Ok(bytes.len()), kept: Kept::Bytes { of, bytes, value: PhantomData } })
+        Ok(Self { heap: Ok(bytes.len()), kept: Kept::Bytes { of, bytes, value: OnceLock::new() } })
     }
 
     fn weight(&self) -> usize {
@@ -168,7 +195,7 @@ impl<T: Send + Sync + 'static> Payload for Memo<T> {
             Kept::Value { value, encode } => {
                 Kept::Value { value: Arc::clone(value), encode: encode.as_ref().map(Encode::again) }
             }
-            Kept::Bytes { of, bytes, value } => Kept::Bytes { of: *of, bytes: bytes.clone(), value: *value },
+            Kept::Bytes { of, bytes, value } => Kept::Bytes { of: *of, bytes: bytes.clone(), value: value.clone() },
         };
         Self { heap: Ok(self.heap.as_ref().copied().unwrap_or(0)), kept }
     }

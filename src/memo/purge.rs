@@ -66,9 +66,11 @@ impl<T, K> Memoizer<T, K> {
     /// As [`make_cache_key`](Memoizer::make_cache_key), and what the backend says.
     pub async fn delete_memoized_for<A: Serialize + ?Sized>(&self, args: &A) -> Result<bool> {
         let key = self.owned_key(args)?;
-        let deleted = self.cache.delete_result(&key).await?;
+        let tag = self.tag_of_result(&key);
+        let deleted = self.cache.delete_result(&key).await;
+        let deleted = deleted.inspect_err(|_| self.cache.not_purged([Arc::clone(&tag)]))?;
         // After the result: whoever reads the tag anew from here on finds no old result.
-        self.cache.purge_tag_key(&self.tag_of_result(&key)).await?;
+        self.cache.purge_tag_key(&tag).await?;
         Ok(deleted)
     }
 

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::{
-    backend::Backend,
+    backend::{Backend, Reads},
     error::Result,
     stamps::{self, Stamp},
     value::Value,
@@ -49,6 +49,23 @@ impl TagStamps {
     pub(crate) fn of(value: &Value) -> Option<Self> {
         let (hard, soft) = value.as_bytes()?.split_first_chunk()?;
         Some(Self { hard: u64::from_le_bytes(*hard), soft: u64::from_le_bytes(soft.try_into().ok()?) })
+    }
+
+    async fn hold_in(self, backend: &dyn Backend, key: &str, reads: Reads) -> Hold {
+        if reads == Reads::Copies && backend.lags() {
+            // A copy may say that it holds. That it does not may be older than the entry.
+            match backend.get_now(key).map(|found| self.compared(found)) {
+                Some(Hold::Holds) => return Hold::Holds,
+                Some(_) => return self.compared(backend.get_through(key).await),
+                None => {}
+            }
+        }
+        self.compared(reads.get(backend, key).await)
+    }
+
+    fn hold_in_now(self, backend: &dyn Backend, key: &str) -> Option<Hold> {
+        let hold = self.compared(backend.get_now(key)?);
+        (hold == Hold::Holds || !backend.lags()).then_some(hold)
     }
 
     fn compared(self, found: Result<Option<Value>>) -> Hold {
@@ -97,13 +114,13 @@ impl Carried {
     }
 
     /// Whether the stamp is still what it was. A record that is gone, or that cannot be read, is not.
-    pub(crate) async fn holds(&self, here: &dyn Backend) -> Hold {
+    pub(crate) async fn holds(&self, here: &dyn Backend, reads: Reads) -> Hold {
         match self {
             Self::Own { stamp, was } => (stamp.now() == *was).into(),
             Self::Unknown => Hold::Gone,
-            Self::Tag { key, was, home: Home::Here } => was.compared(here.get(key).await),
+            Self::Tag { key, was, home: Home::Here } => was.hold_in(here, key, reads).await,
             Self::Tag { key, was, home: Home::There(there) } => match there.upgrade() {
-                Some(there) => was.compared(there.get(key).await),
+                Some(there) => was.hold_in(&*there, key, reads).await,
                 None => Hold::Gone,
             },
         }
@@ -139,14 +156,13 @@ impl Carried {
 impl Home {
     /// Whether the record of a tag there has these stamps; `None` if the backend has to be waited for.
     fn has_now(&self, key: &str, was: TagStamps, here: &dyn Backend) -> Option<Hold> {
-        let found = match self {
-            Self::Here => here.get_now(key)?,
+        match self {
+            Self::Here => was.hold_in_now(here, key),
             Self::There(there) => match there.upgrade() {
-                Some(there) => there.get_now(key)?,
-                None => return Some(Hold::Gone),
+                Some(there) => was.hold_in_now(&*there, key),
+                None => Some(Hold::Gone),
             },
-        };
-        Some(was.compared(found))
+        }
     }
 
     fn is(&self, other: &Self) -> bool {

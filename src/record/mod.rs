@@ -23,11 +23,9 @@ pub(crate) use self::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    value::{Live, Value},
+    value::{LEASE, Live, MAGIC, VERSION, Value},
 };
 
-const MAGIC: &[u8; 3] = b"axc";
-const VERSION: u8 = 1;
 const TOKEN: usize = MAGIC.len() + 2 + 8;
 const PREFIX: usize = TOKEN + 4;
 
@@ -132,7 +130,11 @@ impl<P: Payload> Record<P> {
     fn from_other(value: &Value) -> Result<Arc<Self>> {
         match value.as_integer().and_then(P::from_integer) {
             Some(payload) => Ok(Arc::new(Self { meta: Meta::plain(), payload })),
-            None => Self::from_bytes(&value.to_bytes()?).map(Arc::new),
+            None => {
+                let record = Arc::new(Self::from_bytes(&value.to_bytes()?)?);
+                value.remember(&record);
+                Ok(record)
+            }
         }
     }
 
@@ -169,9 +171,6 @@ impl<P: Payload> Record<P> {
 /// The kind of a cached response, and of a memoized result.
 pub(crate) const RESPONSE: u8 = b'r';
 pub(crate) const MEMO: u8 = b'm';
-
-/// The kind of what a fill puts into the slot of its key: it holds nothing, and is absent to every reader.
-const LEASE: u8 = b'l';
 
 /// What the bytes of a record or a lease begin with; no two have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

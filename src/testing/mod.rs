@@ -71,6 +71,8 @@
 //!
 //! [`CacheStatus`]: crate::CacheStatus
 
+#[cfg(feature = "memory")]
+mod backplane;
 mod calls;
 mod chaos;
 pub mod conformance;
@@ -78,6 +80,8 @@ pub mod conformance;
 pub mod status;
 mod watched;
 
+#[cfg(feature = "memory")]
+pub use self::backplane::LocalBackplane;
 pub use self::{
     calls::Calls,
     chaos::{Chaos, Operation, Script, Trouble},

@@ -19,4 +19,5 @@ mod outages;
 mod replicas;
 mod runtimes;
 mod shop;
+mod tiers;
 mod trips;

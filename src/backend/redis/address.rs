@@ -136,7 +136,9 @@ pub(super) fn cluster(seeds: &[String], access: &Access, tls: bool, waits: Waits
     let client = builder.build().map_err(|_| {
         config("the seeds of the cluster do not go together: expected one at least, `host:port` or URLs, all of one user, all with TLS or none")
     })?;
-    Ok(Source::Cluster(Box::new(client)))
+    let each = |seed: &String| Client::open(access.applied(server(seed, tls)?)?).map_err(|_| not_an_address());
+    let nodes = seeds.iter().map(each).collect::<Result<_>>()?;
+    Ok(Source::Cluster(Box::new(client), nodes))
 }
 
 impl Access {

@@ -29,6 +29,14 @@ const BATCH: usize = 1_000;
 /// So many bytes are sent in one go, if they are more than one value.
 const BATCH_BYTES: usize = 4 << 20;
 
+/// Where something is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Primary,
+    /// From one, if there are any.
+    Replica,
+}
+
 /// What all clones of a backend share.
 pub(super) struct Inner {
     pub(super) what: String,
@@ -61,8 +69,8 @@ impl Inner {
         self.replicas.get(at)
     }
 
-    async fn read(&self, keys: &[&str], command: &Cmd) -> Result<Result<Answer, RedisError>> {
-        if let Some(replica) = self.replica_for(keys) {
+    async fn read(&self, from: Side, keys: &[&str], command: &Cmd) -> Result<Result<Answer, RedisError>> {
+        if let Some(replica) = self.replica_for(keys).filter(|_| from == Side::Replica) {
             if let Ok(Ok(answer)) = replica.read(command).await {
                 return Ok(Ok(answer));
             }
@@ -70,8 +78,8 @@ impl Inner {
         self.primary.read(command).await
     }
 
-    pub(super) async fn get(&self, key: &str) -> Result<Option<Value>> {
-        let answer = self.read(&[key], &commands::of_key("GET", key)).await?;
+    pub(super) async fn get_from(&self, from: Side, key: &str) -> Result<Option<Value>> {
+        let answer = self.read(from, &[key], &commands::of_key("GET", key)).await?;
         commands::value(answer.map_err(|error| fault::translate(&error))?)
     }
 
@@ -80,11 +88,17 @@ impl Inner {
     }
 
     /// Asks with a command that may be lacking; `None` if it is.
-    pub(super) async fn try_read(&self, rung: Rung, keys: &[&str], command: &Cmd) -> Result<Option<Answer>> {
+    pub(super) async fn try_read(
+        &self,
+        from: Side,
+        rung: Rung,
+        keys: &[&str],
+        command: &Cmd,
+    ) -> Result<Option<Answer>> {
         if !self.rungs.has(rung) {
             return Ok(None);
         }
-        match self.read(keys, command).await? {
+        match self.read(from, keys, command).await? {
             Ok(answer) => Ok(Some(answer)),
             Err(error) if fault::refusal(&error) == Some(Refusal::Command) => {
                 self.rungs.lacks(rung);
@@ -94,11 +108,11 @@ impl Inner {
         }
     }
 
-    pub(super) async fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>> {
+    pub(super) async fn get_many(&self, from: Side, keys: &[&str]) -> Result<Vec<Option<Value>>> {
         let mut values = Vec::with_capacity(keys.len());
         for keys in keys.chunks(BATCH) {
             let answers =
-                match self.try_read(Rung::MGet, keys, &commands::of_keys("MGET", keys.iter().copied())).await? {
+                match self.try_read(from, Rung::MGet, keys, &commands::of_keys("MGET", keys.iter().copied())).await? {
                     Some(Answer::Array(answers)) if answers.len() == keys.len() => answers,
                     Some(_) => return Err(fault::unexpected()),
                     None => {

@@ -10,6 +10,8 @@ use std::{
 };
 
 use redis::{Cmd, RedisError, Value};
+#[cfg(feature = "memory")]
+use redis::{PushInfo, aio::MultiplexedConnection};
 use tokio::{
     runtime::{self, Handle},
     sync::watch,
@@ -156,6 +158,22 @@ impl Link {
         // In a task of its own, so that a caller that goes away does not take the attempt with it.
         drop(runtime.spawn(attempt.make()));
         Err(Ok(waiting))
+    }
+
+    /// A connection that hands on what the server says unasked; `None` if there can be none.
+    #[cfg(feature = "memory")]
+    pub(super) async fn listening(
+        &self,
+        push: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static,
+    ) -> Option<MultiplexedConnection> {
+        let limit = self.waits.connect * self.source.steps();
+        timeout(limit, self.source.listening(self.waits, push)).await.ok()?.ok()
+    }
+
+    /// How long an answer may take.
+    #[cfg(feature = "memory")]
+    pub(super) fn patience(&self) -> Duration {
+        self.waits.response
     }
 
     fn places(&self) -> RwLockWriteGuard<'_, Vec<Place>> {

@@ -1,6 +1,8 @@
 //! Redis and Valkey.
 
 mod address;
+#[cfg(feature = "memory")]
+mod backplane;
 mod builder;
 mod clear;
 mod commands;
@@ -18,8 +20,14 @@ mod wire;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "memory")]
+pub use self::backplane::RedisBackplane;
 pub use self::builder::RedisBackendBuilder;
-use self::{builder::Target, inner::Inner, rungs::Rung};
+use self::{
+    builder::Target,
+    inner::{Inner, Side},
+    rungs::Rung,
+};
 use super::{Backend, BackendFuture};
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -172,8 +180,17 @@ impl Backend for RedisBackend {
         self.inner.scripts && self.inner.rungs.has(Rung::Eval)
     }
 
+    /// With replicas.
+    fn lags(&self) -> bool {
+        !self.inner.replicas.is_empty()
+    }
+
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
-        BackendFuture::new(self.inner.get(key))
+        BackendFuture::new(self.inner.get_from(Side::Replica, key))
+    }
+
+    fn get_through<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        BackendFuture::new(self.inner.get_from(Side::Primary, key))
     }
 
     fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
@@ -220,15 +237,19 @@ impl Backend for RedisBackend {
 
     fn has<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
         BackendFuture::new(async move {
-            match self.inner.try_read(Rung::Exists, &[key], &commands::of_key("EXISTS", key)).await? {
+            match self.inner.try_read(Side::Replica, Rung::Exists, &[key], &commands::of_key("EXISTS", key)).await? {
                 Some(answer) => Ok(commands::count(&answer)? > 0),
-                None => Ok(self.inner.get(key).await?.is_some()),
+                None => Ok(self.inner.get_from(Side::Replica, key).await?.is_some()),
             }
         })
     }
 
     fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
-        BackendFuture::new(self.inner.get_many(keys))
+        BackendFuture::new(self.inner.get_many(Side::Replica, keys))
+    }
+
+    fn get_many_through<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
+        BackendFuture::new(self.inner.get_many(Side::Primary, keys))
     }
 
     fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {

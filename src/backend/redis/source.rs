@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+#[cfg(feature = "memory")]
+use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind as Kind, ProtocolVersion, PushInfo, PushKind, RedisError,
     RedisResult, cluster::ClusterClient, sentinel::SentinelServerType,
@@ -17,7 +19,12 @@ use super::{
 pub(super) enum Source {
     Server(Box<Client>),
     Sentinel(Arc<Sentinels>, Role),
-    Cluster(Box<ClusterClient>),
+    /// And some of its nodes, each by itself.
+    Cluster(
+        Box<ClusterClient>,
+        #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "only a backplane asks one of them"))]
+        Arc<[Client]>,
+    ),
 }
 
 /// Which of the servers that sentinels watch.
@@ -45,16 +52,49 @@ impl Source {
                 let client = ask_sentinels(sentinels, *role).await?;
                 to_server(&client, waits, &health).await?
             }
-            Self::Cluster(client) => Connection::Cluster(client.get_async_connection().await?),
+            Self::Cluster(client, _) => Connection::Cluster(client.get_async_connection().await?),
         };
         Ok(Wire::new(connection, health))
+    }
+
+    /// A connection to one server, which hands on what that says unasked. What is published in a cluster, each of its
+    /// nodes says.
+    #[cfg(feature = "memory")]
+    pub(super) async fn listening(
+        &self,
+        waits: Waits,
+        push: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static,
+    ) -> RedisResult<MultiplexedConnection> {
+        #[cfg(feature = "redis-tls")]
+        super::tls::choose_provider();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(waits.connect))
+            .set_response_timeout(Some(waits.response))
+            .set_push_sender(push);
+        match self {
+            Self::Server(client) => client.get_multiplexed_async_connection_with_config(&config).await,
+            Self::Sentinel(sentinels, role) => {
+                let client = ask_sentinels(sentinels, *role).await?;
+                client.get_multiplexed_async_connection_with_config(&config).await
+            }
+            Self::Cluster(_, nodes) => {
+                let mut last = None;
+                for node in nodes.iter() {
+                    match node.get_multiplexed_async_connection_with_config(&config).await {
+                        Err(error) => last = Some(error),
+                        connected => return connected,
+                    }
+                }
+                Err(last.unwrap_or_else(|| RedisError::from((Kind::InvalidClientConfig, "a cluster without nodes"))))
+            }
+        }
     }
 
     /// Several steps, each of which may wait for `connect`, are made.
     pub(super) fn steps(&self) -> u32 {
         match self {
             Self::Server(_) => 2,
-            Self::Sentinel(..) | Self::Cluster(_) => 4,
+            Self::Sentinel(..) | Self::Cluster(..) => 4,
         }
     }
 }

@@ -75,6 +75,10 @@ impl Backend for Chaos {
         self.0.backend.compares()
     }
 
+    fn lags(&self) -> bool {
+        self.0.backend.lags()
+    }
+
     fn usage(&self) -> Option<Usage> {
         self.0.backend.usage()
     }
@@ -90,6 +94,10 @@ impl Backend for Chaos {
 
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
         self.call(Operation::Get, move |backend| backend.get(key))
+    }
+
+    fn get_through<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        self.call(Operation::Get, move |backend| backend.get_through(key))
     }
 
     fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
@@ -132,6 +140,10 @@ impl Backend for Chaos {
         self.call(Operation::GetMany, move |backend| backend.get_many(keys))
     }
 
+    fn get_many_through<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
+        self.call(Operation::GetMany, move |backend| backend.get_many_through(keys))
+    }
+
     fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {
         self.call(Operation::SetMany, move |backend| {
             if !self.0.is_remote {
@@ -147,5 +159,13 @@ impl Backend for Chaos {
 
     fn delete_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, usize> {
         self.call(Operation::DeleteMany, move |backend| backend.delete_many(keys))
+    }
+
+    fn not_purged(&self, keys: &[&str]) {
+        self.0.backend.not_purged(keys);
+    }
+
+    fn not_cleared(&self, prefix: &str) {
+        self.0.backend.not_cleared(prefix);
     }
 }

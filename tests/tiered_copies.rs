@@ -1,0 +1,150 @@
+//! What is copied into memory, what is not, how often it is decoded, and how much of it there is.
+#![cfg(all(feature = "memory", feature = "axum"))]
+#![allow(clippy::allow_attributes, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bytewise;
+mod tiers;
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use axum_caching::{
+    Backend, Cache, Memoizer, Profile, TieredBackend, Ttl, Value,
+    testing::{ManualClock, Operation},
+};
+use bytewise::settle;
+use serde::{Deserialize, Deserializer, Serialize};
+use tiers::{LAG, node, nodes, read, tier};
+use tokio::sync::oneshot;
+
+#[tokio::test(start_paused = true)]
+async fn integers_are_never_copied() {
+    let nodes = nodes(true);
+    for key in ["visits", "@t/visits"] {
+        nodes.here.set(key, &1_234_567_890_123_456_u64, Ttl::Default).await.unwrap();
+        assert_eq!(nodes.there.get::<u64>(key).await.unwrap(), Some(1_234_567_890_123_456));
+        nodes.here.increment(key, 1).await.unwrap();
+        assert_eq!(nodes.there.get::<u64>(key).await.unwrap(), Some(1_234_567_890_123_457), "at once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_nothing_of_its_end_is_never_copied() {
+    let (tier, server, _) = tier(true);
+    tier.set("key", Value::from_bytes("of somebody else"), None).await.unwrap();
+    for _ in 0..3 {
+        tier.get("key").await.unwrap().expect("there");
+    }
+    assert_eq!(server.calls(Operation::Get), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_never_copied() {
+    let nodes = nodes(true);
+    let (go, wait) = oneshot::channel::<()>();
+    let here = nodes.here.clone();
+    let run = tokio::spawn(async move {
+        let value = here.get_or_compute_owned("key", Profile::new(), async move || {
+            wait.await.unwrap();
+            "new".to_owned()
+        });
+        value.await
+    });
+    settle().await;
+    assert_eq!(nodes.there.get::<String>("key").await.unwrap(), None, "a lease");
+    go.send(()).unwrap();
+    run.await.unwrap();
+    settle().await;
+    assert_eq!(nodes.there.get::<String>("key").await.unwrap().as_deref(), Some("new"), "at once");
+}
+
+static DECODED: AtomicUsize = AtomicUsize::new(0);
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Counted(u32);
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DECODED.fetch_add(1, Ordering::Relaxed);
+        u32::deserialize(deserializer).map(Self)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_decoded_once_also_where_it_is_confirmed() {
+    let nodes = nodes(true);
+    let ask = async |cache: &Cache| {
+        let counted: Memoizer<Counted> = cache.memoizer("counted");
+        let value = counted.call(&7, async || Counted(7)).await;
+        settle().await;
+        assert_eq!(value, Counted(7));
+    };
+    ask(&nodes.here).await;
+    let before = DECODED.load(Ordering::Relaxed);
+    for _ in 0..20 {
+        ask(&nodes.here).await;
+    }
+    assert_eq!(DECODED.load(Ordering::Relaxed), before, "what a node stores itself is not decoded");
+    for _ in 0..20 {
+        ask(&nodes.there).await;
+    }
+    assert_eq!(DECODED.load(Ordering::Relaxed), before + 1);
+    for _ in 0..5 {
+        nodes.pass(LAG * 2).await;
+        ask(&nodes.there).await;
+    }
+    assert_eq!(DECODED.load(Ordering::Relaxed), before + 1, "the same bytes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hit_asks_nobody_and_where_half_the_trust_is_over_one_caller_asks() {
+    let nodes = nodes(true);
+    read(&nodes.here, "old").await;
+    read(&nodes.there, "none").await;
+    let reads = || nodes.server.calls(Operation::READS);
+    let before = reads();
+    for _ in 0..100 {
+        read(&nodes.there, "none").await;
+    }
+    assert_eq!(reads(), before);
+    nodes.pass(LAG / 2).await;
+    for _ in 0..100 {
+        assert_eq!(read(&nodes.there, "none").await, "old");
+    }
+    assert_eq!(reads(), before + 3, "the entry, and the stamps of its function and its tag");
+    nodes.pass(LAG * 3 / 4).await;
+    assert_eq!(read(&nodes.there, "none").await, "old", "trusted from the second read on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_lag_there_are_no_copies() {
+    let clock = ManualClock::new();
+    let server = tiers::server(true, &clock);
+    let tier = TieredBackend::builder(server.clone()).lag(Duration::ZERO).build();
+    assert!(!tier.lags());
+    let cache = node(tier, &clock);
+    cache.set("key", "old", Ttl::Default).await.unwrap();
+    for reads in 1..4 {
+        assert_eq!(cache.get::<String>("key").await.unwrap().as_deref(), Some("old"));
+        assert_eq!(server.calls(Operation::Get), reads);
+    }
+    assert_eq!(cache.usage().unwrap().entries, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_keep_to_their_bounds_and_what_has_to_go_is_read_again() {
+    let clock = ManualClock::new();
+    let server = tiers::server(true, &clock);
+    let tier = TieredBackend::builder(server.clone()).max_bytes(100_000).max_entries(10).build();
+    let cache = node(tier, &clock);
+    for number in 0..100 {
+        cache.set(&format!("key {number}"), "x", Ttl::Default).await.unwrap();
+    }
+    let usage = cache.usage().unwrap();
+    assert!(usage.entries <= 10 && usage.weight <= 100_000 && usage.evictions >= 90, "{usage:?}");
+    assert_eq!(cache.get::<String>("key 3").await.unwrap().as_deref(), Some("x"));
+    cache.set("large", &"x".repeat(90_000), Ttl::Default).await.unwrap();
+    assert_eq!(cache.get::<String>("large").await.unwrap().map(|text| text.len()), Some(90_000), "no copy is taken");
+}

@@ -12,9 +12,9 @@ use crate::backend::{Backplane, Listener};
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// use axum_caching::{Cache, MemoryBackend, TieredBackend, Ttl, testing::LocalBackplane};
+/// use axum_caching::{Cache, MemoryBackend, TieredBackend, Ttl, testing::{Chaos, LocalBackplane}};
 ///
-/// let (server, backplane) = (MemoryBackend::default(), LocalBackplane::default());
+/// let (server, backplane) = (Chaos::remote(MemoryBackend::default()), LocalBackplane::default());
 /// let node = || Cache::new(TieredBackend::builder(server.clone()).backplane(backplane.clone()).build());
 /// let (here, there) = (node(), node());
 /// here.set("user:7", "Ada", Ttl::Default).await?;
@@ -38,8 +38,8 @@ impl LocalBackplane {
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-    /// # use axum_caching::{Cache, MemoryBackend, TieredBackend, Ttl, testing::LocalBackplane};
-    /// # let (server, backplane) = (MemoryBackend::default(), LocalBackplane::default());
+    /// # use axum_caching::{Cache, MemoryBackend, TieredBackend, Ttl, testing::{Chaos, LocalBackplane}};
+    /// # let (server, backplane) = (Chaos::remote(MemoryBackend::default()), LocalBackplane::default());
     /// # let node = || Cache::new(TieredBackend::builder(server.clone()).backplane(backplane.clone()).build());
     /// # let (here, there) = (node(), node());
     /// here.set("user:7", "Ada", Ttl::Default).await?;

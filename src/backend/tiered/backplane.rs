@@ -27,7 +27,7 @@ use super::{
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// use std::sync::{Arc, Mutex};
-/// use axum_caching::{Backplane, Cache, Listener, MemoryBackend, TieredBackend, Ttl};
+/// use axum_caching::{Backplane, Cache, Listener, MemoryBackend, TieredBackend, Ttl, testing::Chaos};
 /// use bytes::Bytes;
 ///
 /// #[derive(Clone, Debug, Default)]
@@ -44,7 +44,7 @@ use super::{
 ///     }
 /// }
 ///
-/// let (server, backplane) = (MemoryBackend::default(), Here::default());
+/// let (server, backplane) = (Chaos::remote(MemoryBackend::default()), Here::default());
 /// let node = || TieredBackend::builder(server.clone()).backplane(backplane.clone()).build();
 /// let (here, there) = (Cache::new(node()), Cache::new(node()));
 /// here.set("user:7", "Ada", Ttl::Default).await?;

@@ -70,9 +70,9 @@ use crate::{
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
 /// use std::time::Duration;
-/// use axum_caching::{Cache, MemoryBackend, TieredBackend, Ttl};
+/// use axum_caching::{Cache, MemoryBackend, TieredBackend, Ttl, testing::Chaos};
 ///
-/// let server = MemoryBackend::default(); // in place of one that several nodes reach
+/// let server = Chaos::remote(MemoryBackend::default()); // in place of one that several nodes reach
 /// let (here, there) = (Cache::new(TieredBackend::new(server.clone())), Cache::new(TieredBackend::new(server)));
 /// here.set("user:7", "Ada", Ttl::Default).await?;
 /// assert_eq!(there.get::<String>("user:7").await?.as_deref(), Some("Ada"));

@@ -45,6 +45,10 @@ impl Shared {
 }
 
 impl Backend for Shared {
+    fn compares(&self) -> bool {
+        true
+    }
+
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
         self.inner.get(key)
     }

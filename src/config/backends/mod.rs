@@ -121,7 +121,7 @@ pub(super) const SCHEMES: &[Scheme] = &[
         form: "memory://?max_bytes=64MiB&max_entries=10000",
         family: Family::Memory,
         is_local: true,
-        keys: &["max_bytes", "max_entries", "threshold"],
+        keys: &["max_bytes", "max_entries", "threshold", "lag"],
         feature: "the feature `memory`",
         read: MEMORY,
     },
@@ -171,17 +171,26 @@ pub(super) fn scheme(name: &str) -> Option<&'static Scheme> {
 }
 
 /// What makes the backend of this address, all of whose parameters mean something to it.
-fn read(mut address: Address) -> Result<Make> {
+fn read(address: Address) -> Result<Make> {
+    let read = address.scheme.read;
+    // Without its feature it is refused before.
+    checked(address, |address| read.map_or_else(|| Err(wrong("there is no such backend")), |read| read(address)))
+}
+
+/// What is read of this address, which has to be all there is to read.
+fn checked<T>(mut address: Address, read: impl FnOnce(&mut Address) -> Result<T>) -> Result<T> {
     let scheme = address.scheme;
     let whose = format!("{}://", scheme.name);
     let known: Vec<_> = scheme.keys.iter().copied().chain(settings::keys()).collect();
     if let Some(parameter) = address.parameters.0.iter().find(|it| !known.contains(&it.key.as_str())) {
         return Err(unknown(parameter, &whose, &known));
     }
-    let read = scheme.read.ok_or_else(|| wrong(format!("{whose} needs {}", scheme.feature)))?;
-    let make = read(&mut address)?;
+    if scheme.read.is_none() {
+        return Err(wrong(format!("{whose} needs {}", scheme.feature)));
+    }
+    let read = read(&mut address)?;
     match address.parameters.0.first() {
-        None => Ok(make),
+        None => Ok(read),
         Some(parameter) => Err(wrong(format!("{parameter} means nothing here: {whose} has it for other servers"))),
     }
 }

@@ -15,12 +15,18 @@ use crate::{
 const SENTINEL_PORT: u16 = 26_379;
 
 pub(super) fn read(address: &mut Address) -> Result<Make> {
+    let make = backend(address)?;
+    Ok(Box::new(|_| Ok(Arc::new(make()?))))
+}
+
+/// What makes the backend itself, which has more to it than others.
+pub(super) fn backend(address: &mut Address) -> Result<Box<dyn FnOnce() -> Result<RedisBackend>>> {
     let builder = builder(address)?;
     #[cfg(feature = "redis-tls")]
     if let Some(tls) = tls::read(address)? {
-        return Ok(Box::new(move |_| Ok(Arc::new(tls.apply(builder)?.build()?))));
+        return Ok(Box::new(move || tls.apply(builder)?.build()));
     }
-    Ok(Box::new(|_| Ok(Arc::new(builder.build()?))))
+    Ok(Box::new(|| builder.build()))
 }
 
 fn builder(address: &mut Address) -> Result<RedisBackendBuilder> {

@@ -20,11 +20,15 @@ const WRONG: &[(&str, &str)] = &[
     ("reddis://h", r#"no backend is called "reddis"; did you mean `redis://`?; expected memory://"#),
     ("postgres://h", r#"no backend is called "postgres"; expected memory://"#),
     ("memory:// + ", "not the URL of a backend"),
-    ("memory:// + null://", "there are no tiers so far"),
+    ("memory:// + null://", "the second of two tiers is what processes share, as redis://; found null://"),
+    ("redis://h + memory://", "the first of two tiers keeps copies: expected memory://, found redis://"),
+    ("memory:// + redis://a + redis://b", "3 backends; expected one, or two: memory:// and what processes share"),
+    ("memory://?lag=1s", "means nothing without a second tier"),
+    ("memory://?lag=0 + redis://h", "`lag`"),
     // Names.
     (
         "memory://?max_byte=1",
-        "`max_byte` means nothing to memory://; did you mean `max_bytes`?; expected one of `max_bytes`, `max_entries`, `threshold`, `ttl`",
+        "`max_byte` means nothing to memory://; did you mean `max_bytes`?; expected one of `max_bytes`, `max_entries`, `threshold`, `lag`, `ttl`",
     ),
     ("memory://?sync=true", "`sync` means nothing to memory://; expected one of"),
     ("null://?max_bytes=1", "`max_bytes` means nothing to null://"),

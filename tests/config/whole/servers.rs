@@ -7,6 +7,7 @@ use crate::support::{
     redis::{
         Server,
         cluster::Cluster,
+        eventually,
         sentinel::{PASSWORD, SENTINEL_PASSWORD, Watched},
         tls::Secured,
     },
@@ -99,5 +100,24 @@ async fn memcached_with_and_without_a_password() {
     works(
         Cache::connect(format!("memcached://{}?login=ascii&username=ada&password=secret", server.address())).unwrap(),
     )
+    .await;
+}
+
+#[tokio::test]
+async fn two_tiers_over_redis_tell_each_other_of_purges() {
+    let server = Server::start();
+    // A lag that no test waits for.
+    let node =
+        || Cache::connect(format!("memory://?max_entries=100&lag=1h + redis://127.0.0.1:{}", server.port)).unwrap();
+    let (here, there) = (node(), node());
+    here.set("page", "old", Ttl::Default).await.unwrap();
+    // The first read subscribes.
+    assert_eq!(there.get::<String>("page").await.unwrap().as_deref(), Some("old"));
+    eventually("the other node drops its copy", async || {
+        here.set("page", "old", Ttl::Default).await.unwrap();
+        there.get::<String>("page").await.unwrap();
+        here.delete("page").await.unwrap();
+        there.get::<String>("page").await.unwrap().is_none()
+    })
     .await;
 }

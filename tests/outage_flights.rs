@@ -27,7 +27,7 @@ fn dead(compares: bool) -> (Arc<dyn Backend>, Box<dyn FnOnce()>) {
         let trouble: Trouble = chaos.on(Operation::ALL).fail(ErrorKind::Connect);
         return (Arc::new(chaos), Box::new(move || trouble.end()));
     }
-    let backend = Bytewise::new(Clock::system());
+    let backend = Bytewise::shared(Clock::system());
     backend.die(true);
     (Arc::new(backend.clone()), Box::new(move || backend.die(false)))
 }

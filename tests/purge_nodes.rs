@@ -29,7 +29,7 @@ fn nodes(compares: bool) -> Nodes {
     let backend: Arc<dyn Backend> = if compares {
         Arc::new(Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build()))
     } else {
-        Arc::new(Bytewise::new(clock.clock()))
+        Arc::new(Bytewise::shared(clock.clock()))
     };
     assert_eq!(backend.compares(), compares);
     let node = || {

@@ -28,7 +28,7 @@ fn everywhere() -> Vec<(Memoizer<u32>, Cache, ManualClock)> {
     vec![
         make(|clock| Arc::new(MemoryBackend::builder().clock(clock.clock()).build())),
         make(|clock| Arc::new(Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build()))),
-        make(|clock| Arc::new(Bytewise::new(clock.clock()))),
+        make(|clock| Arc::new(Bytewise::shared(clock.clock()))),
     ]
 }
 

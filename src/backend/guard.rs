@@ -285,6 +285,10 @@ impl Backend for Guard {
         self.backend.keeps_live()
     }
 
+    fn is_shared(&self) -> bool {
+        self.backend.is_shared()
+    }
+
     fn compares(&self) -> bool {
         self.backend.compares()
     }

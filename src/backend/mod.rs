@@ -111,6 +111,13 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether other processes have the same entries, now or after this one. `true` by default, which is right for all
+    /// that does not end with the process; `false` spares a backend of one process what
+    /// [`compares`](Backend::compares) says.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     /// Whether it compares and sets. `false` by default.
     ///
     /// Purges of one process win against the fills of others that share the backend, either way; it is the price that
@@ -274,6 +281,10 @@ impl Reads {
 impl<B: Backend + ?Sized> Backend for Arc<B> {
     fn keeps_live(&self) -> bool {
         (**self).keeps_live()
+    }
+
+    fn is_shared(&self) -> bool {
+        (**self).is_shared()
     }
 
     fn compares(&self) -> bool {

@@ -51,7 +51,7 @@ impl Cache {
     /// Whether keys have guards.
     pub(super) fn has_guards(&self) -> bool {
         let backend = &self.core.backend;
-        !backend.keeps_live() && !backend.compares()
+        !backend.keeps_live() && backend.is_shared() && !backend.compares()
     }
 
     /// What is made of the result of a key depends on the same record: both go with that result.
@@ -88,7 +88,8 @@ impl Cache {
 impl Fill {
     /// Whether other processes may fill the same key.
     pub(crate) fn has_others(&self) -> bool {
-        !self.cache().core.backend.keeps_live()
+        let backend = &self.cache().core.backend;
+        !backend.keeps_live() && (backend.compares() || backend.is_shared())
     }
 
     /// Takes a place that other processes see, before the origin runs. Without one nothing is stored.

@@ -38,6 +38,7 @@ struct Inner {
     held: Mutex<Vec<Stop>>,
     /// Answers that are to be held back.
     delayed: Mutex<Vec<Stop>>,
+    is_shared: bool,
     is_dead: AtomicBool,
     goes_on: AtomicBool,
 }
@@ -73,8 +74,14 @@ impl Held {
 }
 
 impl Bytewise {
+    /// That of one process.
     pub fn new(clock: Clock) -> Self {
         Self(Arc::new(Inner { clock, ..Inner::default() }))
+    }
+
+    /// That of several.
+    pub fn shared(clock: Clock) -> Self {
+        Self(Arc::new(Inner { clock, is_shared: true, ..Inner::default() }))
     }
 
     /// Holds the next such operation back, before it does anything.
@@ -171,6 +178,10 @@ impl Inner {
 }
 
 impl Backend for Bytewise {
+    fn is_shared(&self) -> bool {
+        self.0.is_shared
+    }
+
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
         self.operate("get", move |inner| {
             Ok(inner.with(key, |_, alive| alive.map(|entry| Value::from_bytes(entry.bytes))))

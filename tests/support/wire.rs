@@ -42,6 +42,10 @@ impl Wire {
 }
 
 impl Backend for Wire {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
         BackendFuture::new(async move {
             yield_now().await;

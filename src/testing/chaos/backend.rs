@@ -71,6 +71,10 @@ impl Backend for Chaos {
         !self.0.is_remote && self.0.backend.keeps_live()
     }
 
+    fn is_shared(&self) -> bool {
+        self.0.backend.is_shared()
+    }
+
     fn compares(&self) -> bool {
         self.0.backend.compares()
     }

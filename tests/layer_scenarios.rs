@@ -199,6 +199,11 @@ impl Server {
 }
 
 impl Backend for Server {
+    // Of this process alone; what guards cost on one that is shared is said in `purge_nodes`.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
         self.call("get", self.memory.get(key))
     }

@@ -74,6 +74,11 @@ impl ListedBackend {
 
 // What is not written here, like `get_many`, the trait makes of these.
 impl Backend for ListedBackend {
+    // It is in this process alone, so that nothing has to be kept apart from what others do.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     // The answer is always at hand, so that a hit does not go through a future.
     fn get_now(&self, key: &str) -> Option<Result<Option<Value>>> {
         Some(Ok(self.lookup(key)))

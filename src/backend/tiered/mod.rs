@@ -199,6 +199,10 @@ impl Backend for TieredBackend {
         false
     }
 
+    fn is_shared(&self) -> bool {
+        self.0.kept.is_shared()
+    }
+
     fn compares(&self) -> bool {
         self.0.kept.compares()
     }

@@ -152,3 +152,31 @@ async fn a_purge_wins_against_an_end_that_is_being_moved() {
         assert_eq!(ask(&sessions, 3).await, 3, "{elsewhere}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_waits_for_an_end_that_a_slow_backend_is_still_moving() {
+    let clock = ManualClock::new();
+    let backend = Bytewise::new(clock.clock());
+    backend.go_on_with_what_was_begun();
+    let patient = Cache::builder(backend.clone()).clock(clock.clock()).backend_timeout(60 * MINUTE);
+    let cache = patient.fill_timeout(Duration::from_secs(1)).build();
+    let sessions = sliding(&cache);
+    assert_eq!(ask(&sessions, 1).await, 1);
+    clock.advance(5 * MINUTE);
+    let mut held = backend.hold("set");
+    assert_eq!(ask(&sessions, 2).await, 1);
+    held.reached().await;
+    // Longer than a run may go on that nobody waits for: a write is no such run.
+    tokio::time::advance(Duration::from_secs(2)).await;
+    settle().await;
+
+    let purge = tokio::spawn({
+        let sessions = sessions.clone();
+        async move { sessions.delete_memoized_for(&7).await.unwrap() }
+    });
+    settle().await;
+    assert!(!purge.is_finished(), "the older write may still arrive");
+    held.release();
+    assert!(purge.await.unwrap());
+    assert_eq!(ask(&sessions, 3).await, 3);
+}

@@ -30,7 +30,8 @@ impl Cache {
             }
             lead.end(Outcome::LookUp);
         };
-        self.core.background.spawn(&runtime, Some(self.core.fill_timeout), task);
+        // Without a limit: a write that was sent cannot be called back, and holds its gate until it is answered.
+        self.core.background.spawn(&runtime, None, task);
     }
 
     /// Stores the entry again with another end, under its gate, unless a purge came or it is another one by now.
@@ -48,7 +49,8 @@ impl Cache {
         });
         let (Some(slid), Some(left)) = (slid?, left) else { return Ok(()) };
         let replaced = self.replace(lead.key(), &was, (slid.clone(), left)).await;
-        // What carries a guard may be stored over anything: after a purge it is dead on arrival.
+        // Without comparing: over a backend of this process the gate keeps others off, over one that is shared the entry
+        // carries a guard, and is dead on arrival after a purge.
         if matches!(&replaced, Err(error) if error.kind() == ErrorKind::Unsupported) {
             self.core.backend.set(lead.key(), slid, left).await?;
         } else {

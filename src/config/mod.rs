@@ -53,7 +53,7 @@ use crate::{
 /// |---|---|
 /// | `ttl`, or `default_timeout` | [`CacheBuilder::ttl`] |
 /// | `stale_while_revalidate`, `stale_if_error`, `keep`, `failure_backoff`, `soft_timeout`, `hard_timeout`, `refresh_ahead`, `early_expiration`, `jitter` | [`Profile`](crate::Profile) |
-/// | `key_prefix`, `name`, `max_wait`, `fill_timeout`, `max_refreshes`, `backend_timeout` | [`CacheBuilder`] |
+/// | `key_prefix`, `name`, `max_wait`, `distributed_single_flight`, `fill_timeout`, `max_refreshes`, `backend_timeout` | [`CacheBuilder`] |
 /// | `breaker_failures` (or `off`), `breaker_open_for` | [`Breaker`](crate::Breaker) |
 /// | `serializer` | `postcard`, or `json` (feature `json`) |
 ///

@@ -114,6 +114,7 @@ fn each_setting_of_a_cache_is_its_method() {
         ("serializer=json", of().codec(axum_caching::codec::Json::default())),
         ("max_wait=3", of().max_wait(3 * SECOND)),
         ("max_wait=0", of().max_wait(Duration::ZERO)),
+        ("distributed_single_flight=2s", of().distributed_single_flight(2 * SECOND)),
         ("fill_timeout=5m", of().fill_timeout(300 * SECOND)),
         ("max_refreshes=0", of().max_refreshes(0)),
         ("max_refreshes=7", of().max_refreshes(7)),

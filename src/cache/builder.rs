@@ -234,7 +234,7 @@ impl CacheBuilder {
     /// that no purge is overtaken by an older store; who comes meanwhile is answered by the origin, or gets
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) within the same time. A store or a deletion that the
     /// backend does not answer at all is given up after another minute, and what it may have left behind is not read any
-    /// more.
+    /// more by this process.
     ///
     /// Each call of the backend has this time, and all calls of one lookup or one store together; a batch is one call.
     /// A client's own time-out should be longer than this, or it is the one that ends the request.

@@ -77,6 +77,11 @@ impl Cache {
         self.tag_key(Kind::Result, primary)
     }
 
+    /// Whether this is what an entry of that key depends on where keys have guards.
+    pub(super) fn is_guard(&self, carried: &Carried, primary: &str) -> bool {
+        matches!(carried, Carried::Tag { key, .. } if *key == self.guard_of(primary))
+    }
+
     /// Tells fills of other processes that a key was changed, once it was.
     pub(super) async fn break_guard(&self, primary: &str) -> Result<()> {
         if self.has_guards() {

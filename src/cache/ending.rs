@@ -228,7 +228,9 @@ impl Fill {
             }
             // While the backend is left alone nobody knows whether a purge has come elsewhere; in this process none has. A
             // run for each of those who wait would be worse. What they make of it is not stored either.
-            Err(NotStored::Backend) if self.cache.core.is_shut() => {
+            Err(NotStored::Backend)
+                if self.cache.core.is_shut() && self.cache.core.lanes.are_untouched(&self.since) =>
+            {
                 Outcome::Shared(Arc::new(self.record(payload, lifetime, 0, vec![Carried::Unknown])).into_value())
             }
             _ => Outcome::LookUp,

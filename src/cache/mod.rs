@@ -15,6 +15,7 @@ mod functions;
 mod kept;
 mod lanes;
 mod lifetime;
+mod look_many;
 mod lookup;
 mod mark;
 mod markers;

@@ -1,23 +1,21 @@
 //! What stands between the cache and a backend behind a network: a time-out, a breaker, and what becomes of writes that
 //! are not answered.
 
-mod permit;
+mod switch;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use tokio::time::Instant;
-
-use self::permit::{Counted, Permit};
-use super::{Backend, BackendFuture, Breaker, BreakerState, Usage, breaker::Circuit, disowned::Disowned};
+use self::switch::{Counted, Permit, Switch};
+use super::{Backend, BackendFuture, Breaker, BreakerState, Usage, disowned::Disowned};
 use crate::{
     error::{Error, ErrorKind, Result},
     timer::Bound,
@@ -39,13 +37,10 @@ pub(crate) struct Guard {
     /// Whether what it answers at once is a copy, which says nothing of how it is.
     has_copies: bool,
     timeout: Duration,
-    circuit: Mutex<Circuit>,
-    /// What the circuit counts its time from.
-    began: Instant,
+    switch: Switch,
     rejected: AtomicU64,
     late: AtomicUsize,
     disowned: Disowned,
-    tell: Box<dyn Fn(BreakerState) + Send + Sync>,
 }
 
 /// What becomes of a write that is late.
@@ -68,17 +63,15 @@ impl Guard {
             has_copies: backend.lags(),
             backend,
             timeout,
-            circuit: Mutex::new(Circuit::new(breaker)),
-            began: Instant::now(),
+            switch: Switch::new(breaker, tell),
             rejected: AtomicU64::new(0),
             late: AtomicUsize::new(0),
             disowned: Disowned::default(),
-            tell: Box::new(tell),
         }
     }
 
     pub(crate) fn state(&self) -> BreakerState {
-        self.with(|circuit, _| circuit.state())
+        self.switch.state()
     }
 
     /// How many calls were refused.
@@ -88,31 +81,13 @@ impl Guard {
 
     /// Whether a call would be refused now.
     pub(crate) fn is_shut(&self) -> bool {
-        !self.with(|circuit, now| circuit.lets_through(now))
-    }
-
-    /// Looks at the circuit, or changes it; who wants to know of a change is told after it.
-    fn with<T>(&self, work: impl FnOnce(&mut Circuit, Duration) -> T) -> T {
-        let now = Instant::now().saturating_duration_since(self.began);
-        let (result, before, after) = {
-            // A panic under this lock is not possible; if it was, the state is still one of the states.
-            let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = circuit.state();
-            let result = work(&mut circuit, now);
-            (result, before, circuit.state())
-        };
-        if before != after {
-            (self.tell)(after);
-        }
-        result
+        self.switch.is_open()
     }
 
     /// Lets a call through, or says why not.
     fn admit(&self) -> Result<Permit<'_>> {
-        match self.with(Circuit::ask) {
-            Some(pass) => Ok(Permit::new(self, pass)),
-            None => Err(self.refusal("it failed several times in a row, and the breaker is open")),
-        }
+        let refused = || self.refusal("it failed several times in a row, and the breaker is open");
+        self.switch.admit().ok_or_else(refused)
     }
 
     fn admit_write(&self) -> Result<Permit<'_>> {

@@ -185,6 +185,11 @@ impl Cache {
                 let was_copy = WasCopy(value.is_ok());
                 (value, was_copy)
             }
+            // The guard bounds it, and what is asked for after it has what is left.
+            Err(get) if self.core.guard.is_some() => {
+                bound.begin();
+                (get.await, WasCopy(false))
+            }
             Err(get) => (in_time(&mut bound, get).await, WasCopy(false)),
         };
         let mut now = self.core.clock.now();

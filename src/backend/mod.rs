@@ -22,10 +22,10 @@ mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-#[cfg(all(feature = "redis", feature = "memory"))]
-pub use self::redis::RedisBackplane;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBackend, RedisBackendBuilder};
+#[cfg(all(feature = "redis", feature = "memory"))]
+pub use self::redis::{RedisBackplane, RedisTracking};
 pub use breaker::{Breaker, BreakerState};
 #[cfg(all(feature = "file", unix))]
 pub use file::{FileBackend, FileBackendBuilder};

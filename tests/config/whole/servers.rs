@@ -104,11 +104,17 @@ async fn memcached_with_and_without_a_password() {
 }
 
 #[tokio::test]
-async fn two_tiers_over_redis_tell_each_other_of_purges() {
+async fn two_tiers_over_redis_hear_of_each_others_purges() {
+    for backplane in ["", "&backplane=tracking", "&backplane=tracking:a:"] {
+        hear_of_purges(backplane).await;
+    }
+}
+
+async fn hear_of_purges(backplane: &str) {
     let server = Server::start();
     // A lag that no test waits for.
-    let node =
-        || Cache::connect(format!("memory://?max_entries=100&lag=1h + redis://127.0.0.1:{}", server.port)).unwrap();
+    let near = format!("memory://?max_entries=100&lag=1h{backplane}");
+    let node = || Cache::connect(format!("{near} + redis://127.0.0.1:{}?key_prefix=a:", server.port)).unwrap();
     let (here, there) = (node(), node());
     here.set("page", "old", Ttl::Default).await.unwrap();
     // The first read subscribes.

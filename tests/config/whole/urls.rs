@@ -72,6 +72,22 @@ fn redis_is_one_server_a_socket_sentinels_or_a_cluster() {
     }
 }
 
+#[test]
+fn nodes_hear_of_each_other_as_the_first_of_two_tiers_says() {
+    for (url, expected) in [
+        ("memory:// + redis://h", r#"backplane: Some(RedisBackplane("axum-caching:tiers"))"#),
+        ("memory://?backplane=pubsub + redis+cluster://h", r#"backplane: Some(RedisBackplane("axum-caching:tiers"))"#),
+        ("memory://?backplane=tracking + redis://h", r#"backplane: Some(RedisTracking(""))"#),
+        ("memory://?backplane=tracking:a:b + redis+sentinel://h/m", r#"backplane: Some(RedisTracking("a:b"))"#),
+        ("memory://?backplane=none + redis://h", "backplane: None"),
+        ("memory://?backplane=none + memcached://h", "backplane: None"),
+        ("memory:// + memcached://h", "backplane: None"),
+    ] {
+        let backend = backend(url);
+        assert!(backend.contains(expected), "{url}: {backend}");
+    }
+}
+
 #[tokio::test]
 async fn what_redis_is_told_without_a_server_holds() {
     let key = |url: &str| CacheConfig::new(url).unwrap().backend().unwrap();

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::geteuid;
+
 use super::{
     place::shard_name,
     shard::Shard,
@@ -100,8 +102,8 @@ impl Folder {
         if !about.is_dir() {
             return Err(self.refusal("is no directory, expected one, and no link"));
         }
-        if about.mode() & OTHERS_MAY_WRITE != 0 {
-            return Err(self.refusal("can be written to by others, who could put entries there; `chmod go-w` it"));
+        if let Some(why) = not_ours(about.uid(), about.mode(), geteuid().as_raw()) {
+            return Err(self.refusal(why));
         }
         if self.is_marked().map_err(broken)? {
             return Ok(());
@@ -157,6 +159,20 @@ impl Folder {
     }
 }
 
+/// Why a directory of this owner and mode may have entries that others wrote.
+fn not_ours(owner: u32, mode: u32, user: u32) -> Option<&'static str> {
+    if owner != user {
+        Some(
+            "belongs to another user, who could put entries there; expected one of the user of this process: \
+             give another path, or remove it",
+        )
+    } else if mode & OTHERS_MAY_WRITE != 0 {
+        Some("can be written to by others, who could put entries there; empty it and `chmod go-w` it")
+    } else {
+        None
+    }
+}
+
 /// Whether there is no room.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
@@ -166,5 +182,32 @@ fn make(path: &Path, with_parents: bool) -> io::Result<()> {
     match DirBuilder::new().recursive(with_parents).mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_owner_may_write_to_a_directory() {
+        for (owner, mode, user, expected) in [
+            (1_000, 0o40_700, 1_000, None),
+            (1_000, 0o40_755, 1_000, None),
+            (0, 0o40_700, 0, None),
+            (1_001, 0o40_700, 1_000, Some("belongs to another user")),
+            (1_001, 0o40_777, 1_000, Some("belongs to another user")),
+            (0, 0o40_755, 1_000, Some("belongs to another user")),
+            (1_000, 0o40_700, 0, Some("belongs to another user")),
+            (1_000, 0o40_770, 1_000, Some("can be written to by others")),
+            (1_000, 0o41_777, 1_000, Some("can be written to by others")),
+        ] {
+            let why = not_ours(owner, mode, user);
+            assert_eq!(why.is_some(), expected.is_some(), "{owner} {mode:o} {user}");
+            assert!(
+                why.unwrap_or_default().starts_with(expected.unwrap_or_default()),
+                "{owner} {mode:o} {user}: {why:?}"
+            );
+        }
     }
 }

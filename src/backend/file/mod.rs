@@ -37,7 +37,7 @@ use crate::{error::Result, value::Value};
 ///
 /// A path is given a directory `axum-caching`, with a marker (`CACHEDIR.TAG`, so that backups leave it out) and 64
 /// directories of entries. A directory of that name that is not empty and has no marker is refused, and so is one that
-/// others may write to. What has not the name of an entry is never touched, and links are not followed. Directories
+/// belongs to another user than that of the process or that others may write to. What has not the name of an entry is never touched, and links are not followed. Directories
 /// are made with mode 0700, files with 0600.
 ///
 /// A file has a version, the whole key, the end of its life and a checksum of all that. It is written under another
@@ -106,8 +106,8 @@ impl FileBackend {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the directory has files of somebody else or can be written to
-    /// by others, [`ErrorKind::Connect`](crate::ErrorKind::Connect) if it cannot be made or read.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the directory has files of somebody else, belongs to another
+    /// user or can be written to by others, [`ErrorKind::Connect`](crate::ErrorKind::Connect) if it cannot be made or read.
     ///
     /// # Examples
     ///

@@ -8,7 +8,8 @@ use std::{
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
 };
 
-use axum_caching::{ErrorKind, FileBackend};
+use axum_caching::{Backend, ErrorKind, FileBackend};
+use files::{backend, file_of};
 
 #[tokio::test]
 async fn a_directory_that_belongs_to_another_user_is_refused() {
@@ -31,4 +32,34 @@ async fn a_directory_that_belongs_to_another_user_is_refused() {
     }
     chown(&directory, Some(owner), None).unwrap();
     FileBackend::new(folder.path()).unwrap();
+}
+
+#[tokio::test]
+async fn names_that_only_begin_like_those_of_temporary_files_are_left_alone() {
+    let (folder, backend, _) = backend();
+    let shard = file_of(&backend, "key").await.parent().unwrap().to_owned();
+    let names = ["tmp-notes.txt", "tmp-", "tmp-0123456789abcde", "tmp-0123456789abcdef0", "tmp-0123456789ABCDEF"];
+    for name in names {
+        fs::write(shard.join(name), "not of the cache").unwrap();
+    }
+    fs::write(shard.join("tmp-0123456789abcdef"), "what a killed process left").unwrap();
+    backend.clear("").await.unwrap();
+    for name in names {
+        assert_eq!(fs::read_to_string(shard.join(name)).unwrap(), "not of the cache", "{name}");
+    }
+    assert!(!shard.join("tmp-0123456789abcdef").exists());
+
+    for name in names {
+        let own = folder.path().join(name).join("axum-caching");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join(name), "not of the cache").unwrap();
+        let error = FileBackend::new(own.parent().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("expected an empty directory"), "{name}: {error}");
+        assert_eq!(fs::read_to_string(own.join(name)).unwrap(), "not of the cache", "{name}");
+    }
+    let own = folder.path().join("begun/axum-caching");
+    fs::create_dir_all(&own).unwrap();
+    fs::write(own.join("tmp-0123456789abcdef"), "what a killed process left").unwrap();
+    FileBackend::new(own.parent().unwrap()).unwrap();
+    assert!(!own.join("tmp-0123456789abcdef").exists());
 }

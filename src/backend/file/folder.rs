@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 use super::{
     place::shard_name,
     shard::Shard,
-    temp::{TEMP, Temp},
+    temp::{Temp, is_temp},
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -136,7 +136,7 @@ impl Folder {
     fn has_others(&self) -> io::Result<bool> {
         for entry in fs::read_dir(&self.root)? {
             let name = entry?.file_name();
-            if !name.to_str().is_some_and(|name| name.starts_with(TEMP)) {
+            if !name.to_str().is_some_and(is_temp) {
                 return Ok(true);
             }
         }

@@ -15,7 +15,7 @@ use super::{
     format::{self, HEAD},
     lock::is_free,
     place::{Name, entry_name},
-    temp::TEMP,
+    temp::is_temp,
 };
 
 /// An entry that is used is marked so once in that time, in milliseconds: that is how exact the order of eviction is.
@@ -139,7 +139,7 @@ impl Shard {
             let entry = entry?;
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
-            if name.starts_with(TEMP) {
+            if is_temp(name) {
                 self.sweep(name);
             } else if let Some(name) = entry_name(name) {
                 // One that is gone by now is none.

@@ -69,7 +69,7 @@ impl Folder {
 
     /// A shard, if it is there.
     pub(super) fn shard(&self, shard: usize) -> io::Result<Option<Shard>> {
-        match Shard::open(self.shard_path(shard)) {
+        match Shard::open(&self.shard_path(shard)) {
             Ok(shard) => Ok(Some(shard)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -86,9 +86,9 @@ impl Folder {
         let path = self.shard_path(shard);
         make(&path, false)?;
         if sync {
-            Shard::open(self.root.clone())?.sync()?;
+            Shard::open(&self.root)?.sync()?;
         }
-        Ok(Shard::open(path)?)
+        Ok(Shard::open(&path)?)
     }
 
     /// Makes the directory, or checks that it is one of ours.
@@ -115,7 +115,7 @@ impl Folder {
                  expected an empty directory or one that a FileBackend made: empty it, or give another path",
             ));
         }
-        let root = Shard::open(self.root.clone()).map_err(broken)?;
+        let root = Shard::open(&self.root).map_err(broken)?;
         let temp = Temp::write(&root, MARKED.as_bytes(), 0, 0).map_err(broken)?;
         temp.sync().map_err(broken)?;
         temp.rename(MARKER).map_err(broken)?;

@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_file_that_is_being_written_is_no_leftover_and_one_whose_writer_is_gone_is() {
         let folder = tempfile::tempdir().unwrap();
-        let shard = Shard::open(folder.path().to_owned()).unwrap();
+        let shard = Shard::open(folder.path()).unwrap();
         let names = || fs::read_dir(folder.path()).unwrap().count();
         let temp = Temp::write(&shard, b"whole", 0, 0).unwrap();
         fs::write(folder.path().join("tmp-0123456789abcdef"), "half").unwrap();

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum_caching::{Backend, ErrorKind, FileBackend};
-use files::{backend, file_of};
+use files::{backend, file_of, given_folder, in_shell, text};
 
 #[tokio::test]
 async fn a_directory_that_belongs_to_another_user_is_refused() {
@@ -62,4 +62,40 @@ async fn names_that_only_begin_like_those_of_temporary_files_are_left_alone() {
     fs::write(own.join("tmp-0123456789abcdef"), "what a killed process left").unwrap();
     FileBackend::new(own.parent().unwrap()).unwrap();
     assert!(!own.join("tmp-0123456789abcdef").exists());
+}
+
+#[test]
+fn a_clear_that_cannot_read_an_entry_does_not_say_that_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    // Root reads everything, unless it gives that up.
+    let limits = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner"];
+    let wrapper = if fs::metadata(folder.path()).unwrap().uid() == 0 { &limits[..] } else { &["env"] };
+    let output = in_shell(wrapper, ":", "an_entry_that_cannot_be_read", folder.path()).output();
+    let output = output.expect("`setpriv` of the package util-linux");
+    assert!(output.status.success(), "{}{}", text_of(&output.stdout), text_of(&output.stderr));
+}
+
+fn text_of(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+#[tokio::test]
+#[ignore = "a process that another test takes rights from"]
+async fn an_entry_that_cannot_be_read() {
+    let backend = FileBackend::new(given_folder()).unwrap();
+    let file = file_of(&backend, "page/1").await;
+    for key in ["page/2", "page/3", "other"] {
+        backend.set(key, text("1"), None).await.unwrap();
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o0)).unwrap();
+    assert_eq!(fs::File::open(&file).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+    let error = backend.clear("page/").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("denied"), "{error}");
+    for (key, is_there) in [("page/2", false), ("page/3", false), ("other", true)] {
+        assert_eq!(backend.has(key).await.unwrap(), is_there, "{key}: all that can be done is");
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    backend.clear("page/").await.unwrap();
+    assert!(!file.exists());
 }

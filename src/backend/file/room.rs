@@ -131,7 +131,7 @@ impl Store {
         for entry in ended.iter().cycle().skip(from).take(ASKED.min(ended.len())) {
             let removed = self.change(number, &shard, |turn| {
                 // The times of a file are a hint, what it says itself is not.
-                let is_over = shard.read_key(&entry.name).is_some_and(|(expires, _)| expires <= now);
+                let is_over = shard.read_key(&entry.name)?.is_some_and(|(expires, _)| expires <= now);
                 Ok(is_over && unlink(turn, &shard, entry.name)?)
             });
             removed.map_err(as_io)?;

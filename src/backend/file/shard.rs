@@ -92,18 +92,22 @@ impl Shard {
         Ok(bytes.map_or(Content::Unusable, |bytes| Content::Bytes(bytes, Used { file, at: used(&about) })))
     }
 
-    /// The head of an entry and its key, which nothing has checked.
-    pub(super) fn read_key(&self, name: &str) -> Option<(u64, Vec<u8>)> {
-        let file = self.file(name).ok()?;
-        if !file.metadata().ok()?.is_file() {
-            return None;
+    /// When an entry ends and its key, which nothing has checked; `None` for what is no entry.
+    pub(super) fn read_key(&self, name: &str) -> io::Result<Option<(u64, Vec<u8>)>> {
+        let file = match self.file(name) {
+            Ok(file) => file,
+            Err(error) => {
+                let is_none = matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::LOOP | Errno::NXIO));
+                return if is_none { Ok(None) } else { Err(error) };
+            }
+        };
+        if !kind(&fstat(&file)?).is_file() {
+            return Ok(None);
         }
-        let mut head = [0; HEAD];
-        (&file).read_exact(&mut head).ok()?;
-        let head = format::head(&head)?;
-        let mut key = vec![0; head.key];
-        (&file).read_exact(&mut key).ok()?;
-        Some((head.expires, key))
+        match key_of(&file) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            key => key,
+        }
     }
 
     /// What a name takes of the disk, if there is something.
@@ -197,6 +201,15 @@ fn read_whole(mut file: &File, length: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+fn key_of(mut file: &File) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let mut head = [0; HEAD];
+    file.read_exact(&mut head)?;
+    let Some(head) = format::head(&head) else { return Ok(None) };
+    let mut key = vec![0; head.key];
+    file.read_exact(&mut key)?;
+    Ok(Some((head.expires, key)))
+}
+
 fn absent_or(error: io::Error) -> io::Result<Content> {
     match Errno::from_io_error(&error) {
         Some(Errno::NOENT) => Ok(Content::Absent),
@@ -239,7 +252,7 @@ fn time(millis: u64) -> SystemTime {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
     use crate::backend::file::place::Place;
@@ -269,5 +282,23 @@ mod tests {
         assert!(shard.look(name).is_some() && shard.look(other).is_none());
         assert!(!aside.join("tmp-0123456789abcdef").exists() && path.join("tmp-0123456789abcdef").exists());
         assert_eq!(shard.list().unwrap().len(), 1, "and it can be listed again");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_what_is_no_entry_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = put(folder.path(), "key");
+        fs::write(folder.path().join("short"), "axc").unwrap();
+        fs::write(folder.path().join("text"), "x".repeat(100)).unwrap();
+        fs::create_dir(folder.path().join("directory")).unwrap();
+        symlink(&*name, folder.path().join("link")).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap());
+        let shard = Shard::open(folder.path()).unwrap();
+        assert_eq!(shard.read_key(&name).unwrap(), Some((7, b"key".to_vec())));
+        for none in ["nothing", "short", "text", "directory", "link", "socket"] {
+            assert_eq!(shard.read_key(none).unwrap(), None, "{none}");
+        }
+        // Below a file there is nothing to be found, which is not to say that nothing is there.
+        assert_eq!(shard.read_key("text/below").unwrap_err().kind(), io::ErrorKind::NotADirectory);
     }
 }

@@ -186,24 +186,26 @@ impl Store {
         })
     }
 
-    /// Removes every key that begins with a prefix.
+    /// Removes every key that begins with a prefix. What cannot be removed, or looked at, keeps nothing else from it.
     pub(super) fn clear(&self, prefix: &str) -> Result<()> {
-        for number in 0..SHARDS {
-            self.tried(|| {
-                let Some(shard) = self.folder.shard(number)? else { return Ok(()) };
-                self.change(number, &shard, |turn| {
-                    for entry in shard.list()? {
-                        let key = || shard.read_key(&entry.name).map(|(_, key)| key);
-                        if prefix.is_empty() || key().is_some_and(|key| key.starts_with(prefix.as_bytes())) {
-                            unlink(turn, &shard, entry.name)?;
-                        }
-                    }
-                    self.sync(&shard)?;
-                    Ok(())
-                })
-            })?;
-        }
-        Ok(())
+        let cleared: Vec<_> = (0..SHARDS).map(|number| self.clear_shard(number, prefix)).collect();
+        cleared.into_iter().collect()
+    }
+
+    fn clear_shard(&self, number: usize, prefix: &str) -> Result<()> {
+        self.tried(|| {
+            let Some(shard) = self.folder.shard(number)? else { return Ok(()) };
+            self.change(number, &shard, |turn| {
+                let mut cleared = Ok(());
+                for entry in shard.list()? {
+                    let removed = has_prefix(&shard, entry.name, prefix)
+                        .and_then(|is_meant| if is_meant { unlink(turn, &shard, entry.name) } else { Ok(false) });
+                    cleared = cleared.and(removed.map(drop));
+                }
+                self.sync(&shard)?;
+                Ok(cleared?)
+            })
+        })
     }
 
     fn look(&self, shard: &Shard, name: Name, key: &str, now: u64) -> io::Result<Found> {
@@ -302,6 +304,11 @@ pub(super) fn unlink(turn: &mut Turn<'_>, shard: &Shard, name: Name) -> io::Resu
         turn.replaced(old, None);
     }
     Ok(was_there)
+}
+
+fn has_prefix(shard: &Shard, name: Name, prefix: &str) -> io::Result<bool> {
+    // What is damaged goes with everything.
+    Ok(prefix.is_empty() || shard.read_key(&name)?.is_some_and(|(_, key)| key.starts_with(prefix.as_bytes())))
 }
 
 fn sum(value: Bytes, by: i64) -> Result<i64> {

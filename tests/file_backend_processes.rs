@@ -7,13 +7,13 @@ mod files;
 use std::{
     fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use axum_caching::{Backend, ErrorKind, FileBackend};
-use files::{child, counted, entries, file_of, given_folder, leftovers, read, text, until};
+use files::{child, counted, entries, file_of, given_folder, in_shell, leftovers, read, text, until};
 
 const KEYS: usize = 40;
 
@@ -201,14 +201,7 @@ async fn several_processes_keep_one_bound() {
 
 #[tokio::test]
 async fn a_process_that_is_stopped_under_a_lock_holds_up_writes_for_a_while_and_reads_not_at_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let backend = FileBackend::new(folder.path()).unwrap();
-    let file = file_of(&backend, "key").await;
-    let lock = file.with_file_name("lock");
-    let held = Running::start(Command::new("flock").args(["--no-fork", lock.to_str().unwrap(), "sleep", "60"]));
-    let is_held = || !Command::new("flock").args(["--nonblock"]).arg(&lock).arg("true").status().unwrap().success();
-    until("the lock is held", is_held).await;
-
+    let (_folder, backend, file, held) = held(100).await;
     assert!(read(&backend, "key").await.is_some());
     fs::write(&file, "damaged").unwrap();
     let miss = tokio::time::timeout(Duration::from_secs(1), read(&backend, "key")).await;
@@ -223,16 +216,40 @@ async fn a_process_that_is_stopped_under_a_lock_holds_up_writes_for_a_while_and_
     assert_eq!(read(&backend, "key").await.as_deref(), Some(&b"2"[..]));
 }
 
-/// Runs a child of this program in a shell, with a limit or on a disk of its own.
-fn in_shell(wrapper: &[&str], script: &str, test: &str, folder: &Path) -> Command {
-    let inner = child(test, folder);
-    let mut words = wrapper.to_vec();
-    let script = format!("{script}; exec \"$0\" \"$@\"");
-    words.extend(["sh", "-e", "-c", &script]);
-    let mut command = Command::new(words[0]);
-    command.args(&words[1..]).arg(inner.get_program()).args(inner.get_args());
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command
+/// A backend, and a process that is stopped under the lock of the shard that `key` is in.
+async fn held(max_entries: u64) -> (tempfile::TempDir, FileBackend, PathBuf, Running) {
+    let folder = tempfile::tempdir().unwrap();
+    let backend = FileBackend::builder(folder.path()).max_entries(max_entries).build().unwrap();
+    let file = file_of(&backend, "key").await;
+    let lock = file.with_file_name("lock");
+    let held = Running::start(Command::new("flock").args(["--no-fork", lock.to_str().unwrap(), "sleep", "60"]));
+    let is_held = || !Command::new("flock").args(["--nonblock"]).arg(&lock).arg("true").status().unwrap().success();
+    until("the lock is held", is_held).await;
+    (folder, backend, file, held)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_at_a_stopped_lock_wait_together_and_not_one_after_the_other() {
+    let (_folder, backend, _, held) = held(100).await;
+    let set = async |backend: FileBackend| backend.set("key", text("2"), None).await.unwrap_err().kind();
+    let writers: Vec<_> = (0..40).map(|_| tokio::spawn(set(backend.clone()))).collect();
+    let all = async {
+        // Behind them, and of another shard: what is held up is a 64th of the keys.
+        backend.set("another", text("1"), None).await.unwrap();
+        for writer in writers {
+            assert_eq!(writer.await.unwrap(), ErrorKind::Timeout);
+        }
+    };
+    // 2 seconds, where one after the other takes 80.
+    tokio::time::timeout(Duration::from_secs(10), all).await.expect("they wait together");
+    let again = tokio::time::timeout(Duration::from_secs(1), set(backend.clone())).await;
+    assert_eq!(again.expect("where one has waited in vain, others do not wait as long"), ErrorKind::Timeout);
+
+    held.kill();
+    for number in ["3", "4"] {
+        backend.set("key", text(number), None).await.unwrap();
+    }
+    assert_eq!(read(&backend, "key").await.as_deref(), Some(&b"4"[..]));
 }
 
 #[tokio::test]

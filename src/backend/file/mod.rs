@@ -31,7 +31,8 @@ use crate::{error::Result, value::Value};
 /// that [`add`](Backend::add), [`increment`](Backend::increment) and [`compare_and_set`](Backend::compare_and_set) are
 /// atomic between processes and purges win against fills of all of them. A process that is killed leaves no lock
 /// behind; one that is stopped in the middle of a change makes changes to a 64th of the keys an
-/// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after 2 seconds. Reads take no lock.
+/// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout): those that wait, after 2 seconds, and the next ones, until it goes
+/// on, after 20 milliseconds. Reads take no lock.
 ///
 /// # Files
 ///

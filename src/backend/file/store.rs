@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::{
     folder::{Failure, Folder, is_full},
     format::{self, Entry},
-    lock::{Lock, PATIENCE},
+    lock::{Lock, Patience},
     place::{Name, Place, SHARDS},
     shard::{Content, Shard, Used, weight},
     tally::{Tally, Turn},
@@ -161,7 +161,7 @@ impl Store {
     fn remove_dead(&self, place: Place, key: &str, now: u64) {
         let Ok(Some(shard)) = self.folder.shard(place.shard) else { return };
         let Some(mut turn) = self.tally.turn_now(place.shard) else { return };
-        let Ok(_lock) = Lock::take(&shard, Duration::ZERO) else { return };
+        let Ok(Some(_lock)) = Lock::take_now(&shard) else { return };
         if matches!(self.look(&shard, place.name, key, now), Ok(Found::Expired | Found::Damaged)) {
             let _ = unlink(&mut turn, &shard, place.name);
         }
@@ -252,8 +252,18 @@ impl Store {
         shard: &Shard,
         work: impl FnOnce(&mut Turn<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        // Those who wait for their turn wait for the lock of another process too, which one of them waits for.
+        let patience = Patience::begin();
         let mut turn = self.tally.turn(number);
-        let _lock = Lock::take(shard, PATIENCE)?;
+        let _lock = match Lock::take_now(shard)? {
+            Some(lock) => lock,
+            None => {
+                let was_in_vain = turn.is_held();
+                turn.hold(true);
+                patience.take(shard, was_in_vain)?
+            }
+        };
+        turn.hold(false);
         work(&mut turn)
     }
 

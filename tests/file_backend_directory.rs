@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum_caching::{Backend, ErrorKind, FileBackend};
-use files::{backend, file_of, given_folder, in_shell, text};
+use files::{backend, counted, entries, file_of, given_folder, in_shell, text, until};
 
 #[tokio::test]
 async fn a_directory_that_belongs_to_another_user_is_refused() {
@@ -62,6 +62,56 @@ async fn names_that_only_begin_like_those_of_temporary_files_are_left_alone() {
     fs::write(own.join("tmp-0123456789abcdef"), "what a killed process left").unwrap();
     FileBackend::new(own.parent().unwrap()).unwrap();
     assert!(!own.join("tmp-0123456789abcdef").exists());
+}
+
+#[tokio::test]
+async fn a_directory_with_the_name_of_an_entry_stays_and_holds_up_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let backend = FileBackend::builder(folder.path()).max_entries(5).build().unwrap();
+    let file = file_of(&backend, "key").await;
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    fs::write(file.join("notes"), "not of the cache").unwrap();
+    // It is older than all else, and so the first in the order of eviction.
+    let old = fs::FileTimes::new().set_accessed(std::time::UNIX_EPOCH).set_modified(std::time::UNIX_EPOCH);
+    fs::File::open(&file).unwrap().set_times(old).unwrap();
+    for number in 0..50 {
+        backend.set(&number.to_string(), text("1"), None).await.unwrap();
+        assert!(backend.entries() <= 5, "{} of 5", backend.entries());
+    }
+    assert!(!backend.delete("key").await.unwrap());
+    for prefix in ["4", ""] {
+        backend.clear(prefix).await.unwrap();
+    }
+    assert_eq!(backend.entries(), 0);
+    assert_eq!(fs::read_to_string(file.join("notes")).unwrap(), "not of the cache");
+}
+
+#[tokio::test]
+async fn a_part_that_cannot_be_listed_keeps_no_other_from_being_counted_and_kept_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = FileBackend::new(folder.path()).unwrap();
+    let broken = file_of(&first, "broken").await.parent().unwrap().to_owned();
+    let mut keys: Vec<_> = (0..200).map(|number| format!("key {number}")).collect();
+    for key in &keys {
+        first.set(key, text("1"), None).await.unwrap();
+    }
+    fs::remove_dir_all(&broken).unwrap();
+    fs::write(&broken, "a file in its place").unwrap();
+
+    let backend = FileBackend::builder(folder.path()).max_entries(100).build().unwrap();
+    counted(&backend).await;
+    until("the rest is removed", || entries(&backend).len() <= 100).await;
+    keys.clear();
+    for number in 0..50 {
+        // Those of the broken part cannot be stored.
+        let _ = backend.set(&format!("later {number}"), text("1"), None).await;
+        assert!(backend.entries() <= 100, "{} of 100", backend.entries());
+    }
+    let (counted, there) = (backend.entries(), entries(&backend).len());
+    assert!(counted <= 100 && there <= 100, "{counted} counted, {there} there");
+    assert!(backend.clear("").await.is_err(), "what cannot be looked at may be there");
+    assert_eq!(entries(&backend).len(), 0, "but the others are cleared");
 }
 
 #[test]

@@ -253,6 +253,21 @@ async fn writers_at_a_stopped_lock_wait_together_and_not_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn a_process_that_is_stopped_under_a_lock_keeps_no_other_shard_from_making_room() {
+    let (_folder, backend, file, _held) = held(20).await;
+    let stores = async {
+        for number in 0..200 {
+            // Those of the shard that is held are refused.
+            if backend.set(&format!("key {number}"), text("1"), None).await.is_ok() {
+                assert!(backend.entries() <= 20, "{} of 20", backend.entries());
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), stores).await.expect("one waits, and the others do not");
+    assert!(file.exists() && backend.evictions() > 0);
+}
+
+#[tokio::test]
 #[ignore = "a process that another test gives a small disk"]
 async fn a_full_disk() {
     let folder = given_folder();

@@ -110,10 +110,10 @@ impl Shard {
         }
     }
 
-    /// What a name takes of the disk, if there is something.
+    /// What a name takes of the disk, if there is something; a directory is nothing that can be an entry or be removed.
     pub(super) fn weight(&self, name: &str) -> io::Result<Option<u64>> {
         match statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(about) => Ok(Some(bytes(&about))),
+            Ok(about) => Ok(Some(bytes(&about)).filter(|_| !kind(&about).is_dir())),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -142,7 +142,7 @@ impl Shard {
             if is_temp(name) {
                 self.sweep(name);
             } else if let Some(name) = entry_name(name) {
-                // One that is gone by now is none.
+                // One that is gone by now, or is a directory, is none.
                 entries.extend(self.look(name));
             }
         }
@@ -152,6 +152,9 @@ impl Shard {
     /// What is under a name now, as `list` has it.
     pub(super) fn look(&self, name: Name) -> Option<Listed> {
         let about = statat(&self.dir, &*name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        if kind(&about).is_dir() {
+            return None;
+        }
         Some(Listed { name, bytes: bytes(&about), used: used(&about), ends: ends(&about) })
     }
 

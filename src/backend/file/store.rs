@@ -267,6 +267,18 @@ impl Store {
         work(&mut turn)
     }
 
+    /// The same, if no process has to be waited for; `None` if one has.
+    pub(super) fn change_soon<T>(
+        &self,
+        number: usize,
+        shard: &Shard,
+        work: impl FnOnce(&mut Turn<'_>) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        let Some(mut turn) = self.tally.turn_soon(number) else { return Ok(None) };
+        let Some(_lock) = Lock::take_now(shard)? else { return Ok(None) };
+        work(&mut turn).map(Some)
+    }
+
     /// Does something again whose directory was removed meanwhile, or that found no room.
     fn tried<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T> {
         let (mut tries, mut made_room) = (1, false);

@@ -17,7 +17,7 @@ pub(super) struct Tally {
     /// The sums of all shards.
     entries: AtomicI64,
     bytes: AtomicI64,
-    /// Whether every shard was listed.
+    /// Whether every shard was listed that can be.
     pub(super) is_whole: AtomicBool,
     pub(super) evictions: AtomicU64,
     pub(super) damaged: AtomicU64,
@@ -72,6 +72,12 @@ impl Tally {
             Err(TryLockError::WouldBlock) => return None,
         };
         Some(Turn { tally: self, part, count })
+    }
+
+    /// The same, if nobody has it who waits for another process.
+    pub(super) fn turn_soon(&self, shard: usize) -> Option<Turn<'_>> {
+        let is_held = self.shards[shard].is_held.load(Ordering::Relaxed);
+        if is_held { self.turn_now(shard) } else { Some(self.turn(shard)) }
     }
 
     pub(super) fn entries(&self) -> u64 {

@@ -97,6 +97,7 @@ impl FileBackendBuilder {
             max_entries: self.max_entries.max(1),
             sync: self.sync,
             room: Mutex::new(()),
+            rounds: AtomicU64::new(0),
             next: AtomicUsize::new(first),
             stores: AtomicU64::new(0),
         });

@@ -143,6 +143,12 @@ impl Folder {
         Ok(false)
     }
 
+    /// What is free on its disk, in bytes.
+    pub(super) fn free(&self) -> io::Result<u64> {
+        let about = rustix::fs::statvfs(&self.root)?;
+        Ok(about.f_bavail.saturating_mul(about.f_frsize))
+    }
+
     fn refusal(&self, why: &str) -> Error {
         Error::message(ErrorKind::Config, format!("the directory {} {why}", self.root.display()))
     }

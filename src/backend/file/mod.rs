@@ -59,7 +59,8 @@ use crate::{error::Result, value::Value};
 ///
 /// An entry counts as its file does, in blocks of 4 KiB. When a bound is reached, entries go that were not used for the
 /// longest time: exactly so among 512 entries, about so among more, and to the second. A store that reaches a bound
-/// makes room before it is acknowledged; one on a disk that is full makes room and tries again. What expired goes
+/// makes room before it is acknowledged; one on a disk that is full makes as much room as it needs, where there is as much,
+/// and tries again. What cannot be removed is passed over, as are entries that a stopped process holds. What expired goes
 /// first, when it is read, and a few at a time as others are stored. Integers go like everything else.
 ///
 /// A process counts the directory at the start, on a thread of its own, and then adds its own changes. What others

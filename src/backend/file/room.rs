@@ -2,13 +2,13 @@
 
 use std::{
     cmp::Reverse,
-    sync::{Weak, atomic::Ordering},
+    sync::{PoisonError, TryLockError, Weak, atomic::Ordering},
     thread,
 };
 
 use super::{
     place::{Name, Place, SHARDS},
-    shard::Listed,
+    shard::{Listed, weight},
     store::{Store, unlink},
 };
 use crate::stamps;
@@ -53,7 +53,12 @@ impl Store {
     /// Removes what was not used for the longest time until all is within the bounds, and a little below.
     fn make_room(&self, newest: Option<Name>) {
         // One at a time: the others leave it to that one.
-        let Ok(_room) = self.room.try_lock() else { return };
+        let _room = match self.room.try_lock() {
+            Ok(room) => room,
+            // There is nothing in it that a panic could have left undone.
+            Err(TryLockError::Poisoned(room)) => room.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let most_entries = self.max_entries - (self.max_entries / 16).min(BATCH);
         let most_bytes = self.max_bytes - (self.max_bytes / 16).min(BATCH_BYTES);
         while self.is_over() {
@@ -79,12 +84,41 @@ impl Store {
         }
     }
 
-    /// Removes some of what was not used, for the disk is full; says whether it did.
-    pub(super) fn make_some_room(&self) -> bool {
-        let Ok(_room) = self.room.try_lock() else { return false };
-        let sample = self.sample(None);
-        let share = (sample.len() / 4).max(1);
-        sample.iter().filter(|candidate| self.evict(candidate)).take(share).count() > 0
+    /// Removes some of what was not used, for the disk is full: so much that this many bytes have room, or what others
+    /// find room in too. Says whether it did, or somebody else has since `seen`.
+    pub(super) fn make_room_on_disk(&self, bytes: u64, seen: u64) -> bool {
+        let _room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.rounds.load(Ordering::Acquire) != seen {
+            return true;
+        }
+        // Nothing is free that is not ours to use: of a quota nothing is known but that it is reached.
+        let missing = weight(bytes).saturating_sub(self.folder.free().unwrap_or(0));
+        // More than all that is there, also of what others stored that was not counted yet: nothing goes for nothing.
+        if missing > self.tally.bytes() && missing > self.count() {
+            return false;
+        }
+        let (mut removed, mut freed) = (0, 0);
+        loop {
+            let sample = self.sample(None);
+            let share = (sample.len() / 4).max(1);
+            let before = removed;
+            for candidate in &sample {
+                if removed - before >= share && freed >= missing {
+                    break;
+                }
+                if self.evict(candidate) {
+                    removed += 1;
+                    freed += candidate.listed.bytes;
+                }
+            }
+            if freed >= missing || removed == before {
+                break;
+            }
+        }
+        if removed > 0 {
+            self.rounds.fetch_add(1, Ordering::Release);
+        }
+        removed > 0
     }
 
     /// Entries of the next shards, in the order in which they go: what expired, then what was not used for long.
@@ -149,6 +183,14 @@ impl Store {
         Some((number, self.list(number)?))
     }
 
+    /// Counts what is there, and says how many bytes it is. What cannot be counted now is with the stores.
+    fn count(&self) -> u64 {
+        for number in 0..SHARDS {
+            let _ = self.list(number);
+        }
+        self.tally.bytes()
+    }
+
     /// Lists a shard, and counts it by that; `None` if that cannot be done now.
     fn list(&self, number: usize) -> Option<Vec<Listed>> {
         // So that nothing is counted twice that this process changes meanwhile.
@@ -168,7 +210,7 @@ pub(super) fn count(store: Weak<Store>) {
     let _ = thread::Builder::new().name("axum-caching-count".to_owned()).spawn(move || {
         for number in 0..SHARDS {
             let Some(store) = store.upgrade() else { return };
-            // What cannot be counted now is with the stores.
+            // As in `Store::count`, but that it ends when the backend is gone.
             let _ = store.list(number);
         }
         let Some(store) = store.upgrade() else { return };
@@ -182,4 +224,31 @@ pub(super) fn count(store: Weak<Store>) {
 /// Whether the times of a file say that it expired.
 fn has_ended(entry: Listed, now: u64) -> bool {
     entry.ends != 0 && entry.ends <= now
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{backend::FileBackend, value::Value};
+
+    #[test]
+    fn a_panic_while_room_is_made_keeps_nobody_from_making_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileBackend::builder(folder.path()).max_entries(1).build().unwrap().store;
+        let other = Arc::clone(&store);
+        let panicked = std::thread::spawn(move || {
+            let _room = other.room.lock();
+            panic!("in the middle of it");
+        });
+        assert!(panicked.join().is_err() && store.room.is_poisoned());
+        for key in ["one", "two", "three"] {
+            store.set(key, &Value::integer(1), None).unwrap();
+            assert_eq!(store.tally.entries(), 1);
+        }
+        assert!(store.make_room_on_disk(1, 0), "and on a full disk");
+        assert_eq!(store.tally.entries(), 0);
+        assert!(store.make_room_on_disk(1, 0), "somebody else has");
+        assert!(!store.make_room_on_disk(1, 1), "nothing is left");
+    }
 }

@@ -30,6 +30,9 @@ use crate::{
 /// So often something is tried whose directory is removed meanwhile.
 const TRIES: usize = 3;
 
+/// So often something is tried for which room is made: what one frees another may take.
+const ROUNDS: usize = 8;
+
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) folder: Folder,
@@ -40,6 +43,8 @@ pub(super) struct Store {
     pub(super) sync: bool,
     /// Held by the one who makes room.
     pub(super) room: Mutex<()>,
+    /// How often room was made on a full disk.
+    pub(super) rounds: AtomicU64,
     /// The shard that is listed next.
     pub(super) next: AtomicUsize,
     /// Stores since one was listed.
@@ -115,7 +120,7 @@ impl Store {
         let is_right_now = |shard: &Shard| -> io::Result<bool> {
             Ok(any || is_right(self.look(shard, place.name, key, now)?.entry().as_ref()))
         };
-        let stored = self.tried(|| {
+        let stored = self.tried(bytes.len(), || {
             let shard = self.folder.make_shard(place.shard, self.sync)?;
             if !is_right_now(&shard)? {
                 return Ok(false);
@@ -138,7 +143,7 @@ impl Store {
     pub(super) fn increment(&self, key: &str, by: i64) -> Result<i64> {
         let place = Place::of(key);
         let now = self.clock.now();
-        let sum = self.tried(|| {
+        let sum = self.tried(0, || {
             let shard = self.folder.make_shard(place.shard, self.sync)?;
             self.change(place.shard, &shard, |turn| {
                 let (sum, expires) = match self.look(&shard, place.name, key, now)?.entry() {
@@ -171,7 +176,7 @@ impl Store {
     pub(super) fn delete(&self, key: &str) -> Result<bool> {
         let place = Place::of(key);
         let now = self.clock.now();
-        self.tried(|| {
+        self.tried(0, || {
             let Some(shard) = self.folder.shard(place.shard)? else { return Ok(false) };
             // Nothing is locked, or made, for what is not there.
             if shard.weight(&place.name)?.is_none() {
@@ -193,7 +198,7 @@ impl Store {
     }
 
     fn clear_shard(&self, number: usize, prefix: &str) -> Result<()> {
-        self.tried(|| {
+        self.tried(0, || {
             let Some(shard) = self.folder.shard(number)? else { return Ok(()) };
             self.change(number, &shard, |turn| {
                 let mut cleared = Ok(());
@@ -279,16 +284,21 @@ impl Store {
         work(&mut turn).map(Some)
     }
 
-    /// Does something again whose directory was removed meanwhile, or that found no room.
-    fn tried<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T> {
-        let (mut tries, mut made_room) = (1, false);
+    /// Does something again whose directory was removed meanwhile, or that found no room for so many bytes.
+    fn tried<T>(&self, bytes: usize, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T> {
+        let (mut tries, mut rounds) = (1, 0);
         loop {
+            let seen = self.rounds.load(Ordering::Acquire);
             match work() {
                 Ok(output) => return Ok(output),
                 Err(Failure::Told(error)) => return Err(error),
                 Err(Failure::Io(error)) if error.kind() == io::ErrorKind::NotFound && tries < TRIES => tries += 1,
                 // A cache on a full disk has itself to give up first.
-                Err(Failure::Io(error)) if is_full(&error) && !made_room && self.make_some_room() => made_room = true,
+                Err(Failure::Io(error))
+                    if is_full(&error) && rounds < ROUNDS && self.make_room_on_disk(bytes as u64, seen) =>
+                {
+                    rounds += 1;
+                }
                 Err(Failure::Io(error)) => return Err(self.folder.broken(&error)),
             }
         }

@@ -10,6 +10,7 @@ use std::{
 use rustix::process::geteuid;
 
 use super::{
+    durable::sync_parent,
     place::shard_name,
     shard::Shard,
     temp::{Temp, is_temp},
@@ -82,7 +83,7 @@ impl Folder {
             return Ok(shard);
         }
         // The first of its shard, or somebody has emptied the directory.
-        self.prepare()?;
+        self.prepare(sync)?;
         let path = self.shard_path(shard);
         make(&path, false)?;
         if sync {
@@ -91,8 +92,28 @@ impl Folder {
         Ok(Shard::open(&path)?)
     }
 
-    /// Makes the directory, or checks that it is one of ours.
-    pub(super) fn prepare(&self) -> Result<()> {
+    /// Makes the directory, or checks that it is one of ours; with `sync` it is on the disk then, and so is what it is in
+    /// as far as that was made here.
+    pub(super) fn prepare(&self, sync: bool) -> Result<()> {
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let missing: Vec<_> = self.root.ancestors().skip(1).take_while(is_missing).filter(|_| sync).collect();
+        self.make_ours()?;
+        if sync {
+            self.sync_below(&missing).map_err(|error| self.broken(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Has the directory on the disk, and those that were made for it.
+    fn sync_below(&self, made: &[&Path]) -> io::Result<()> {
+        for path in made.iter().rev() {
+            sync_parent(path)?;
+        }
+        sync_parent(&self.root)?;
+        Shard::open(&self.root)?.sync()
+    }
+
+    fn make_ours(&self) -> Result<()> {
         let broken = |error: io::Error| self.broken(&error);
         if let Some(parent) = self.root.parent() {
             make(parent, true).map_err(broken)?;

@@ -1,6 +1,7 @@
 //! Entries in files: one each, in a directory that processes share.
 
 mod builder;
+mod durable;
 mod folder;
 mod format;
 mod lock;

@@ -10,11 +10,12 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, fsync, openat, statat, unlinkat},
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat, unlinkat},
     io::Errno,
 };
 
 use super::{
+    durable,
     format::{self, HEAD},
     lock::is_free,
     place::{Name, entry_name},
@@ -130,7 +131,7 @@ impl Shard {
 
     /// Has the names of this directory on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        Ok(fsync(&self.dir)?)
+        durable::sync(&self.dir)
     }
 
     /// All entries. What others left behind that were killed while they wrote is removed on the way.

@@ -180,6 +180,8 @@ impl Store {
             let Some(shard) = self.folder.shard(place.shard)? else { return Ok(false) };
             // Nothing is locked, or made, for what is not there.
             if shard.weight(&place.name)?.is_none() {
+                // But it may come back: who removed it to make room did not wait for the disk.
+                self.sync(&shard)?;
                 return Ok(false);
             }
             self.change(place.shard, &shard, |turn| {

@@ -166,7 +166,7 @@ impl Link {
         &self,
         push: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static,
     ) -> Option<MultiplexedConnection> {
-        let limit = self.waits.connect * self.source.steps();
+        let limit = self.waits.connect.saturating_mul(self.source.steps());
         timeout(limit, self.source.listening(self.waits, push)).await.ok()?.ok()
     }
 
@@ -182,7 +182,7 @@ impl Link {
     }
 
     async fn connect(&self) -> Outcome {
-        let limit = self.waits.connect * self.source.steps();
+        let limit = self.waits.connect.saturating_mul(self.source.steps());
         let connected = timeout(limit, self.source.connect(self.waits)).await;
         let wire = match connected {
             Ok(Ok(wire)) => wire,

@@ -247,6 +247,23 @@ fn a_line_at_the_start_is_one_line() {
     assert_eq!(shown, "file:///var/a b/c@d?max_bytes=1GiB");
 }
 
+#[test]
+fn a_number_in_place_of_a_secret_is_taken_as_it_is_written_or_refused() {
+    for number in ["1.10", "-1.5e3", "99999999999999999999", "true"] {
+        let file = format!(r#"{{ "url": "memcached://h", "username": "u", "password": {number} }}"#);
+        let error = serde_json::from_str::<CacheConfig>(&file).unwrap_err().to_string();
+        assert!(error.contains("`password`") && error.contains("expected a text"), "{number}: {error}");
+        for part in ["1.1", "1500", "99999", "1e20", "100000", "true"] {
+            assert!(!error.contains(part), "{number}: {error}");
+        }
+    }
+    let file = r#"{ "url": "memcached://h", "username": 7, "password": -18 }"#;
+    assert!(serde_json::from_str::<CacheConfig>(file).unwrap().build().is_ok());
+    // Elsewhere a number is a number.
+    let config: CacheConfig = serde_json::from_str(r#"{ "url": "null://", "ttl": 1.50, "jitter": 0.10 }"#).unwrap();
+    assert!(config.build().is_ok());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -166,7 +166,7 @@ impl Link {
         &self,
         push: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static,
     ) -> RedisResult<MultiplexedConnection> {
-        let limit = self.waits.connect * self.source.steps();
+        let limit = self.waits.connect.saturating_mul(self.source.steps());
         let connected = timeout(limit, self.source.listening(self.waits, push)).await;
         connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }
@@ -188,7 +188,7 @@ impl Link {
     }
 
     async fn connect(&self) -> Outcome {
-        let limit = self.waits.connect * self.source.steps();
+        let limit = self.waits.connect.saturating_mul(self.source.steps());
         let connected = timeout(limit, self.source.connect(self.waits)).await;
         let wire = match connected {
             Ok(Ok(wire)) => wire,

@@ -71,8 +71,9 @@ async fn a_master_that_sentinels_watch() {
     let watched = Watched::start();
     let (password, theirs) = (encoded(PASSWORD), encoded(SENTINEL_PASSWORD));
     let addresses = watched.addresses().join(",");
-    works(Cache::connect(format!("redis+sentinel://:{password}@{addresses}/shop?sentinel_password={theirs}")).unwrap())
-        .await;
+    let url = format!("redis+sentinel://:{password}@{addresses}/shop?sentinel_password={theirs}");
+    works(Cache::connect(&url).unwrap()).await;
+    works(Cache::connect(format!("{url}&{FOR_EVER}")).unwrap()).await;
     let vars = [
         ("CACHE_TYPE", "RedisSentinelCache"),
         ("CACHE_REDIS_SENTINELS", &*addresses),
@@ -86,7 +87,24 @@ async fn a_master_that_sentinels_watch() {
 #[tokio::test]
 async fn a_cluster() {
     let cluster = Cluster::start();
-    works(Cache::connect(format!("redis+cluster://{}", cluster.seeds().join(","))).unwrap()).await;
+    let url = format!("redis+cluster://{}", cluster.seeds().join(","));
+    works(Cache::connect(&url).unwrap()).await;
+    works(Cache::connect(format!("{url}?{FOR_EVER}")).unwrap()).await;
+}
+
+/// As long as a number of seconds can say.
+const FOR_EVER: &str = "connect_timeout=18446744073709551615&response_timeout=18446744073709551615&\
+                        backend_timeout=18446744073709551615";
+
+#[tokio::test]
+async fn waits_without_an_end_are_waits() {
+    let server = Server::start();
+    let url = format!("redis://127.0.0.1:{}?{FOR_EVER}", server.port);
+    works(Cache::connect(&url).unwrap()).await;
+    works(Cache::connect(format!("memory://?lag=18446744073709551615 + {url}")).unwrap()).await;
+    let server = Memcached::on_tcp(&[]);
+    let waits = FOR_EVER.replace("response_timeout", "timeout");
+    works(Cache::connect(format!("memcached://{}?{waits}", server.address())).unwrap()).await;
 }
 
 #[tokio::test]

@@ -161,3 +161,41 @@ fn what_code_says_after_a_configuration_holds() {
     let builder = CacheConfig::new("null://?ttl=60").unwrap().builder().unwrap();
     assert_eq!(builder.ttl(SECOND).build().ttl(), SECOND.into());
 }
+
+#[tokio::test]
+async fn no_length_of_time_is_too_long() {
+    let most = ["18446744073709551615", "18446744073709551615ms", "1.8e19"];
+    let keys = [
+        "ttl",
+        "stale_while_revalidate",
+        "stale_if_error",
+        "keep",
+        "failure_backoff",
+        "soft_timeout",
+        "hard_timeout",
+        "max_wait",
+        "fill_timeout",
+        "backend_timeout",
+        "breaker_open_for",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for long in most {
+        let all: Vec<_> = keys.iter().map(|key| format!("{key}={long}")).collect();
+        let all = format!("{}&breaker_failures=1&refresh_ahead=0.9&jitter=0.9&early_expiration=1", all.join("&"));
+        let file = format!("file://{}?{all}", folder.path().display());
+        for url in [format!("memory://?{all}"), format!("null://?{all}"), file] {
+            let cache = Cache::connect(&url).expect(&url);
+            let profile = Profile::ttl(SECOND);
+            let fails = async || Err::<i32, _>(std::io::Error::other("away"));
+            for _ in 0..2 {
+                assert_eq!(cache.get_or_compute("key", Ttl::Default, async || 42).await, 42, "{url}");
+                let failed = cache.try_get_or_compute("failing", profile, fails).await;
+                assert!(failed.is_err(), "{url}");
+            }
+        }
+    }
+    for key in keys {
+        let url = format!("null://?{key}=18446744073709551615d");
+        assert!(CacheConfig::new(&url).is_err(), "{url}: more than a number of seconds can say");
+    }
+}

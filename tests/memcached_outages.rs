@@ -180,13 +180,17 @@ fn nonsense(answer: &'static [u8], closes: bool) -> String {
 
 #[tokio::test]
 async fn a_server_that_talks_nonsense_costs_no_request() {
-    let answers: [&'static [u8]; 9] = [
+    let answers: [&'static [u8]; 13] = [
         b"HTTP/1.1 400 Bad Request\r\n\r\n",
         b"HD\r\nHD\r\nHD\r\nHD\r\nHD\r\n",
         b"VA 999999999999\r\n",
         b"VA 3 c1 f1 t-1\r\nabcEN\r\n",
         b"EN\r\nVA 1 c1\r\nx\r\n",
         b"ERROR\r\n",
+        b"HD c1 f1\r\n",
+        b"NS\r\n",
+        b"EX\r\n",
+        b"SERVER_ERROR object too large for cache\r\n",
         b"SERVER_ERROR out of order\r\nSERVER_ERROR out of order\r\n",
         b"\0\xff\r\n\0",
         b"",
@@ -201,6 +205,19 @@ async fn a_server_that_talks_nonsense_costs_no_request() {
             for cache in [&cache, &sasl] {
                 let error = cache.set("key", &1, Ttl::Default).await.unwrap_err();
                 assert_ne!(error.kind(), ErrorKind::Encode, "{error}");
+            }
+            // That there is nothing is what it says with `EN`, and with nothing else.
+            if !answer.starts_with(b"EN\r\n") {
+                for builder in [MemcachedBackend::builder(), MemcachedBackend::builder().sasl("ada", "secret")] {
+                    let backend = builder.server(&address).timeout(2 * TENTH).build().unwrap();
+                    let purges = [
+                        backend.delete("key").await.map(drop),
+                        backend.delete_many(&["key", "other"]).await.map(drop),
+                        backend.clear("").await,
+                    ];
+                    assert!(purges.iter().all(Result::is_err), "{purges:?} after {answer:?}");
+                    assert!(backend.has("key").await.is_err(), "after {answer:?}");
+                }
             }
         }
     }

@@ -97,7 +97,12 @@ impl MemcachedBackend {
         let name = Name::new(key);
         let server = self.server(&name);
         let answered = server.stamped(Purpose::Read, |clears, batch| batch.look(wire_key(clears, key, &name))).await?;
-        Ok(answered.is_some_and(|mut answered| is_live(&self.0.clock, &answered.last(), name.whole)))
+        let Some(mut answered) = answered else { return Ok(false) };
+        match answered.last() {
+            Reply::Absent => Ok(false),
+            reply @ (Reply::Done(_) | Reply::Value(..)) => Ok(is_live(&self.0.clock, &reply, name.whole)),
+            other => Err(unexpected(server, &other)),
+        }
     }
 
     /// All servers are asked at once, each for all of its keys.

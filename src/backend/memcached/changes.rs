@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     MemcachedBackend, all,
     item::{End, Label, OVERHEAD},
-    key::Name,
+    key::{Listed, Name},
     lookups::{BATCH, is_live, wire_key},
     pieces::{self, Pieces},
     protocol::{Batch, Mode, Reply, Stored},
@@ -66,8 +66,9 @@ impl MemcachedBackend {
     async fn split(&self, value: &Bytes, room: usize, expires: u32) -> Result<Bytes> {
         let pieces = Pieces::of(value, room, u128::from(fresh()) << 64 | u128::from(fresh()));
         let keys = pieces.keys();
-        let store = |(server, places)| BackendFuture::new(store_parts(server, &pieces, &keys, places, value, expires));
-        all(self.by_server(keys.iter().map(String::as_str)).into_iter().map(store).collect()).await?;
+        let store = |(server, keys)| BackendFuture::new(store_parts(server, &pieces, keys, value, expires));
+        let shares = self.by_server(keys.iter().enumerate(), |(_, key)| key.as_str());
+        all(shares.into_iter().map(store).collect()).await?;
         Ok(pieces.write())
     }
 
@@ -87,25 +88,29 @@ impl MemcachedBackend {
     pub(super) async fn store_many(&self, entries: &[(&str, Value)], ttl: Option<Duration>) -> Result<()> {
         let end = End::after(&self.0.clock, ttl);
         let keys = entries.iter().map(|(key, _)| *key);
-        let store = |(server, places)| BackendFuture::new(self.store_on(server, entries, places, end));
-        all(self.by_server(keys).into_iter().map(store).collect()).await.map(drop)
+        let store = |(server, keys)| BackendFuture::new(self.store_on(server, entries, keys, end));
+        all(self.keys_by_server(keys).into_iter().map(store).collect()).await.map(drop)
     }
 
     /// Each value that can be stored is, also after one that cannot.
-    async fn store_on(&self, server: &Server, entries: &[(&str, Value)], places: Vec<usize>, end: End) -> Result<()> {
+    async fn store_on(
+        &self,
+        server: &Server,
+        entries: &[(&str, Value)],
+        keys: Vec<Listed<'_>>,
+        end: End,
+    ) -> Result<()> {
         let (mut batch, mut bytes, mut failed) = (Vec::new(), 0, Ok(()));
-        let mut places = places.into_iter().peekable();
-        while let Some(place) = places.next() {
-            let (key, value) = &entries[place];
-            let name = Name::new(key);
-            match self.prepare(&name, value, end).await {
+        let mut keys = keys.into_iter().peekable();
+        while let Some(one) = keys.next() {
+            match self.prepare(&one.name, &entries[one.place].1, end).await {
                 Ok(ready) => {
                     bytes += ready.body.len();
-                    batch.push((*key, name, ready));
+                    batch.push((one, ready));
                 }
                 Err(error) => failed = failed.and(Err(error)),
             }
-            if batch.len() >= BATCH || bytes >= BYTES || places.peek().is_none() {
+            if batch.len() >= BATCH || bytes >= BYTES || keys.peek().is_none() {
                 failed = failed.and(store_batch(server, &std::mem::take(&mut batch)).await);
                 bytes = 0;
             }
@@ -248,26 +253,25 @@ impl MemcachedBackend {
 
     /// Removes keys; says how many were there.
     pub(super) async fn remove(&self, keys: &[&str]) -> Result<usize> {
-        let remove = |(server, places)| BackendFuture::new(self.remove_on(server, keys, places));
-        let removed = all(self.by_server(keys.iter().copied()).into_iter().map(remove).collect()).await?;
+        let remove = |(server, keys)| BackendFuture::new(self.remove_on(server, keys));
+        let removed = all(self.keys_by_server(keys.iter().copied()).into_iter().map(remove).collect()).await?;
         Ok(removed.into_iter().sum())
     }
 
-    async fn remove_on(&self, server: &Server, keys: &[&str], places: Vec<usize>) -> Result<usize> {
+    async fn remove_on(&self, server: &Server, keys: Vec<Listed<'_>>) -> Result<usize> {
         let mut removed = 0;
-        for some in places.chunks(BATCH) {
-            let names: Vec<_> = some.iter().map(|&place| (keys[place], Name::new(keys[place]))).collect();
+        for some in keys.chunks(BATCH) {
             let fill = |clears: &_, batch: &mut Batch| {
-                for (key, name) in &names {
-                    let key = wire_key(clears, key, name);
+                for one in some {
+                    let key = wire_key(clears, one.key, &one.name);
                     batch.look(key);
                     batch.delete(key);
                 }
             };
             let Some(answered) = server.stamped(Purpose::Delete, fill).await? else { continue };
-            for (replies, (_, name)) in answered.replies.chunks(2).zip(&names) {
+            for (replies, one) in answered.replies.chunks(2).zip(some) {
                 match replies {
-                    [looked, Reply::Done(_)] => removed += usize::from(is_live(&self.0.clock, looked, name.whole)),
+                    [looked, Reply::Done(_)] => removed += usize::from(is_live(&self.0.clock, looked, one.name.whole)),
                     [_, Reply::Absent] => {}
                     other => return Err(unexpected(server, other.last().unwrap_or(&Reply::Absent))),
                 }
@@ -282,13 +286,13 @@ fn stored(server: &Server, answered: Option<Answered>) -> Result<Answered> {
     answered.ok_or_else(|| server.error(ErrorKind::Other, "its record of clears does not stay"))
 }
 
-async fn store_batch(server: &Server, batch: &[(&str, Name<'_>, Ready)]) -> Result<()> {
+async fn store_batch(server: &Server, batch: &[(Listed<'_>, Ready)]) -> Result<()> {
     if batch.is_empty() {
         return Ok(());
     }
     let fill = |clears: &_, out: &mut Batch| {
-        for (key, name, ready) in batch {
-            out.set(wire_key(clears, key, name), Mode::Always, &ready.stored());
+        for (one, ready) in batch {
+            out.set(wire_key(clears, one.key, &one.name), Mode::Always, &ready.stored());
         }
     };
     let answered = stored(server, server.stamped(Purpose::Store, fill).await?)?;
@@ -302,15 +306,14 @@ async fn store_batch(server: &Server, batch: &[(&str, Name<'_>, Ready)]) -> Resu
 async fn store_parts(
     server: &Server,
     pieces: &Pieces,
-    keys: &[String],
-    places: Vec<usize>,
+    keys: Vec<(usize, &String)>,
     value: &[u8],
     expires: u32,
 ) -> Result<()> {
-    for some in places.chunks(pieces::AT_ONCE) {
+    for some in keys.chunks(pieces::AT_ONCE) {
         let mut batch = server.batch();
-        for &place in some {
-            batch.set(pieces::key(&keys[place]), Mode::Always, &pieces::stored(pieces.part(value, place), expires));
+        for (place, key) in some {
+            batch.set(pieces::key(key), Mode::Always, &pieces::stored(pieces.part(value, *place), expires));
         }
         let replies = server.ask(&server.connection().await?, &batch).await?;
         if let Some(other) = replies.iter().find(|reply| !matches!(reply, Reply::Done(_))) {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{
     MemcachedBackend, all,
     item::{Item, is_over},
-    key::Name,
+    key::{Listed, Name},
     pieces::{self, Pieces},
     protocol::{Batch, Reply, WireKey},
     server::Server,
@@ -83,8 +83,9 @@ impl MemcachedBackend {
         let Some(pieces) = Pieces::read(entry, self.0.split.max(self.0.item_limit)) else { return Ok(None) };
         let keys = pieces.keys();
         let mut parts: Vec<Option<Bytes>> = vec![None; keys.len()];
-        let ask = |(server, places)| BackendFuture::new(parts_on(server, &keys, places));
-        let found = all(self.by_server(keys.iter().map(String::as_str)).into_iter().map(ask).collect()).await?;
+        let ask = |(server, keys)| BackendFuture::new(parts_on(server, keys));
+        let shares = self.by_server(keys.iter().enumerate(), |(_, key)| key.as_str());
+        let found = all(shares.into_iter().map(ask).collect()).await?;
         for (place, reply) in found.into_iter().flatten() {
             if let Reply::Value(_, bytes) = reply {
                 parts[place] = Some(bytes);
@@ -108,8 +109,8 @@ impl MemcachedBackend {
     /// All servers are asked at once, each for all of its keys.
     pub(super) async fn look_up_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>> {
         let mut values: Vec<Option<Value>> = vec![None; keys.len()];
-        let ask = |(server, places): (_, Vec<usize>)| BackendFuture::new(self.look_up_on(server, keys, places));
-        let found = all(self.by_server(keys.iter().copied()).into_iter().map(ask).collect()).await?;
+        let ask = |(server, keys)| BackendFuture::new(self.look_up_on(server, keys));
+        let found = all(self.keys_by_server(keys.iter().copied()).into_iter().map(ask).collect()).await?;
         for (place, item) in found.into_iter().flatten() {
             values[place] = self.value(item).await?;
             if values[place].is_none() {
@@ -120,19 +121,18 @@ impl MemcachedBackend {
         Ok(values)
     }
 
-    async fn look_up_on(&self, server: &Server, keys: &[&str], places: Vec<usize>) -> Result<Vec<(usize, Item)>> {
-        let mut found = Vec::with_capacity(places.len());
-        for some in places.chunks(BATCH) {
-            let names: Vec<_> = some.iter().map(|&place| (keys[place], Name::new(keys[place]))).collect();
+    async fn look_up_on(&self, server: &Server, keys: Vec<Listed<'_>>) -> Result<Vec<(usize, Item)>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for some in keys.chunks(BATCH) {
             let fill = |clears: &_, batch: &mut Batch| {
-                for (key, name) in &names {
-                    batch.get(wire_key(clears, key, name));
+                for one in some {
+                    batch.get(wire_key(clears, one.key, &one.name));
                 }
             };
             let Some(answered) = server.stamped(Purpose::Read, fill).await? else { continue };
-            for ((&place, (_, name)), reply) in some.iter().zip(&names).zip(answered.replies) {
-                if let Some(item) = self.item(server, reply, name)? {
-                    found.push((place, item));
+            for (one, reply) in some.iter().zip(answered.replies) {
+                if let Some(item) = self.item(server, reply, &one.name)? {
+                    found.push((one.place, item));
                 }
             }
         }
@@ -141,15 +141,15 @@ impl MemcachedBackend {
 }
 
 /// The pieces that one server has.
-async fn parts_on(server: &Server, keys: &[String], places: Vec<usize>) -> Result<Vec<(usize, Reply)>> {
-    let mut found = Vec::with_capacity(places.len());
-    for some in places.chunks(pieces::AT_ONCE) {
+async fn parts_on(server: &Server, keys: Vec<(usize, &String)>) -> Result<Vec<(usize, Reply)>> {
+    let mut found = Vec::with_capacity(keys.len());
+    for some in keys.chunks(pieces::AT_ONCE) {
         let mut batch = server.batch();
-        for &place in some {
-            batch.get(pieces::key(&keys[place]));
+        for (_, key) in some {
+            batch.get(pieces::key(key));
         }
         let replies = server.ask(&server.connection().await?, &batch).await?;
-        found.extend(some.iter().copied().zip(replies));
+        found.extend(some.iter().map(|(place, _)| *place).zip(replies));
     }
     Ok(found)
 }

@@ -21,7 +21,11 @@ use tokio::sync::Mutex as Turn;
 
 pub use builder::MemcachedBackendBuilder;
 
-use self::{ketama::Ring, key::Name, server::Server};
+use self::{
+    ketama::Ring,
+    key::{Listed, Name},
+    server::Server,
+};
 use super::{Backend, BackendFuture};
 use crate::{
     clock::Clock,
@@ -112,22 +116,28 @@ impl MemcachedBackend {
         MemcachedBackendBuilder::new()
     }
 
-    /// The server of a key.
-    fn server(&self, name: &Name<'_>) -> &Server {
-        // A server alone has every key, and is not looked up.
-        let index = if self.0.servers.len() == 1 { 0 } else { self.0.ring.server(&name.text) };
-        &self.0.servers[index]
+    /// Which of the servers has a key, by its text. One that is alone has every key, and is not looked up.
+    fn index(&self, text: &str) -> usize {
+        if self.0.servers.len() == 1 { 0 } else { self.0.ring.server(text) }
     }
 
-    /// Whose keys are whose: the places in a list, for each server that has any.
-    fn by_server<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Vec<(&Server, Vec<usize>)> {
-        let mut places: Vec<Vec<usize>> = vec![Vec::new(); self.0.servers.len()];
-        for (place, key) in keys.enumerate() {
-            let name = Name::new(key);
-            let index = if self.0.servers.len() == 1 { 0 } else { self.0.ring.server(&name.text) };
-            places[index].push(place);
+    /// The server of a key.
+    fn server(&self, name: &Name<'_>) -> &Server {
+        &self.0.servers[self.index(&name.text)]
+    }
+
+    /// What is whose, for each server that has anything.
+    fn by_server<T>(&self, all: impl Iterator<Item = T>, text: impl Fn(&T) -> &str) -> Vec<(&Server, Vec<T>)> {
+        let mut shares: Vec<Vec<T>> = self.0.servers.iter().map(|_| Vec::new()).collect();
+        for one in all {
+            shares[self.index(text(&one))].push(one);
         }
-        self.0.servers.iter().zip(places).filter(|(_, places)| !places.is_empty()).collect()
+        self.0.servers.iter().zip(shares).filter(|(_, share)| !share.is_empty()).collect()
+    }
+
+    /// The same of keys, each with its name.
+    fn keys_by_server<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Vec<(&Server, Vec<Listed<'a>>)> {
+        self.by_server(keys.enumerate().map(|(place, key)| Listed::new(place, key)), |listed| &listed.name.text)
     }
 }
 

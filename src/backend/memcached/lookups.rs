@@ -1,5 +1,7 @@
 //! What is read.
 
+use std::num::NonZeroU64;
+
 use bytes::Bytes;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
     pieces::{self, Pieces},
     protocol::{Batch, Reply, WireKey},
     server::Server,
-    stamped::Purpose,
+    stamped::{Answered, Purpose},
     unexpected,
 };
 use crate::{backend::BackendFuture, clock::Clock, error::Result, value::Value};
@@ -33,28 +35,70 @@ pub(super) fn is_live(clock: &Clock, reply: &Reply, whole: Option<&str>) -> bool
     }
 }
 
+/// What a reply comes to, as far as it says.
+enum Found {
+    Nothing,
+    Value(Value),
+    /// An entry that names its pieces, and its `cas`.
+    Pieces(Bytes, u64),
+    /// Other bytes than ours, and their `cas`.
+    Unreadable(u64),
+}
+
 impl MemcachedBackend {
     pub(super) async fn look_up(&self, key: &str) -> Result<Option<Value>> {
         let name = Name::new(key);
         let server = self.server(&name);
         let answered = server.stamped(Purpose::Read, |clears, batch| batch.get(wire_key(clears, key, &name))).await?;
         let Some(mut answered) = answered else { return Ok(None) };
-        let reply = answered.last();
-        let is_there = matches!(reply, Reply::Value(..));
-        let found = match self.item(server, reply, &name)? {
-            Some(item) => self.value(item).await?,
-            None => None,
-        };
-        if found.is_none() && is_there {
-            self.forget(server, key, &name).await;
+        match self.found(server, answered.last(), &name)? {
+            Found::Nothing => Ok(None),
+            Found::Value(value) => Ok(Some(value)),
+            // Boxed, since hardly any value is one of these, and all would have the room for it.
+            rest => Box::pin(self.rest(server, &answered, key, &name, rest)).await,
         }
-        Ok(found)
     }
 
-    /// Takes away what cannot be read, is over or is in pieces of which one is gone: it would keep an `add` from the key.
-    async fn forget(&self, server: &Server, key: &str, name: &Name<'_>) {
-        // It was a miss before this too.
-        let _ = server.stamped(Purpose::Delete, |clears, batch| batch.delete(wire_key(clears, key, name))).await;
+    fn found(&self, server: &Server, reply: Reply, name: &Name<'_>) -> Result<Found> {
+        let (about, bytes) = match reply {
+            Reply::Value(about, bytes) => (about, bytes),
+            Reply::Absent => return Ok(Found::Nothing),
+            other => return Err(unexpected(server, &other)),
+        };
+        Ok(match Item::read(&about, bytes, name.whole) {
+            None => Found::Unreadable(about.cas),
+            // Left alone: an `add` stores over it.
+            Some(item) if item.end <= self.0.clock.now() => Found::Nothing,
+            Some(item) if item.in_pieces => Found::Pieces(item.value, about.cas),
+            Some(item) => Found::Value(Value::from_bytes(item.value)),
+        })
+    }
+
+    /// The value of what is in pieces. What lacks one, or cannot be read, is taken away: it would keep an `add` from the key.
+    async fn rest(
+        &self,
+        server: &Server,
+        answered: &Answered,
+        key: &str,
+        name: &Name<'_>,
+        found: Found,
+    ) -> Result<Option<Value>> {
+        let cas = match found {
+            Found::Nothing => return Ok(None),
+            Found::Value(value) => return Ok(Some(value)),
+            Found::Unreadable(cas) => cas,
+            Found::Pieces(entry, cas) => match self.join(entry).await? {
+                Some(value) => return Ok(Some(Value::from_bytes(value))),
+                None => cas,
+            },
+        };
+        if let Some(cas) = NonZeroU64::new(cas) {
+            let mut batch = server.batch();
+            batch.delete_still(wire_key(&answered.reading.clears, key, name), cas);
+            // It was a miss before this too. The `cas` means something on this connection alone.
+            let _ = server.ask(&answered.connection, &batch).await;
+        }
+        Ok(None)
     }
 
     /// What was read, if it is an entry that is not over.
@@ -67,15 +111,6 @@ impl MemcachedBackend {
             Reply::Absent => Ok(None),
             other => Err(unexpected(server, &other)),
         }
-    }
-
-    async fn value(&self, item: Item) -> Result<Option<Value>> {
-        if !item.in_pieces {
-            return Ok(Some(Value::from_bytes(item.value)));
-        }
-        // Boxed, since hardly any value is in pieces, and all would have the room for it.
-        let value = Box::pin(self.join(item.value)).await?;
-        Ok(value.map(Value::from_bytes))
     }
 
     /// The value of an entry that names its pieces.
@@ -111,17 +146,13 @@ impl MemcachedBackend {
         let mut values: Vec<Option<Value>> = vec![None; keys.len()];
         let ask = |(server, keys)| BackendFuture::new(self.look_up_on(server, keys));
         let found = all(self.keys_by_server(keys.iter().copied()).into_iter().map(ask).collect()).await?;
-        for (place, item) in found.into_iter().flatten() {
-            values[place] = self.value(item).await?;
-            if values[place].is_none() {
-                let name = Name::new(keys[place]);
-                self.forget(self.server(&name), keys[place], &name).await;
-            }
+        for (place, value) in found.into_iter().flatten() {
+            values[place] = Some(value);
         }
         Ok(values)
     }
 
-    async fn look_up_on(&self, server: &Server, keys: Vec<Listed<'_>>) -> Result<Vec<(usize, Item)>> {
+    async fn look_up_on(&self, server: &Server, keys: Vec<Listed<'_>>) -> Result<Vec<(usize, Value)>> {
         let mut found = Vec::with_capacity(keys.len());
         for some in keys.chunks(BATCH) {
             let fill = |clears: &_, batch: &mut Batch| {
@@ -129,11 +160,14 @@ impl MemcachedBackend {
                     batch.get(wire_key(clears, one.key, &one.name));
                 }
             };
-            let Some(answered) = server.stamped(Purpose::Read, fill).await? else { continue };
-            for (one, reply) in some.iter().zip(answered.replies) {
-                if let Some(item) = self.item(server, reply, &one.name)? {
-                    found.push((one.place, item));
-                }
+            let Some(mut answered) = server.stamped(Purpose::Read, fill).await? else { continue };
+            for (one, reply) in some.iter().zip(std::mem::take(&mut answered.replies)) {
+                let value = match self.found(server, reply, &one.name)? {
+                    Found::Nothing => None,
+                    Found::Value(value) => Some(value),
+                    rest => Box::pin(self.rest(server, &answered, one.key, &one.name, rest)).await?,
+                };
+                found.extend(value.map(|value| (one.place, value)));
             }
         }
         Ok(found)

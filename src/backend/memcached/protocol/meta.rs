@@ -1,6 +1,6 @@
 //! The meta commands of the text protocol (memcached 1.6 and later).
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, num::NonZeroU64};
 
 use bytes::{Buf, BytesMut};
 
@@ -31,9 +31,10 @@ pub(super) fn set(key: WireKey<'_>, mode: Mode, stored: &Stored<'_>, out: &mut B
     out.extend_from_slice(b"\r\n");
 }
 
-pub(super) fn delete(key: WireKey<'_>, out: &mut BytesMut) {
+pub(super) fn delete(key: WireKey<'_>, cas: Option<NonZeroU64>, out: &mut BytesMut) {
     out.extend_from_slice(b"md ");
     key.write(out);
+    let _ = cas.map_or(Ok(()), |cas| write!(out, " C{cas}"));
     out.extend_from_slice(b"\r\n");
 }
 

@@ -145,3 +145,20 @@ async fn a_read_does_not_wait_for_ever_for_what_it_takes_away() {
     let read = timeout(MINUTE / 3, get(&backend, "get")).await;
     assert_eq!(read.expect("an answer"), None);
 }
+#[tokio::test]
+async fn a_reader_that_splits_less_leaves_what_others_split() {
+    let server = Memcached::on_socket(&["-m", "256"]);
+    let writer = server.builder().split_up_to(80 << 20).build().unwrap();
+    let reader = server.backend();
+    let size = async |backend: &MemcachedBackend| {
+        backend.get("key").await.unwrap().map(|value| value.to_bytes().unwrap().len())
+    };
+    // As much as is read in any case, and more.
+    for (bytes, is_read) in [(5 << 20, true), (65 << 20, false)] {
+        writer.set("key", Value::from_bytes(vec![7; bytes]), None).await.unwrap();
+        assert_eq!(size(&reader).await, is_read.then_some(bytes));
+        assert_eq!(reader.get_many(&["key"]).await.unwrap()[0].is_some(), is_read);
+        assert!(reader.has("key").await.unwrap());
+        assert_eq!(size(&writer).await, Some(bytes), "it is there for who takes it");
+    }
+}

@@ -23,7 +23,7 @@ const LEAST_LIMIT: usize = 2 << 10;
 const LARGEST_LIMIT: usize = 1 << 30;
 
 /// So much is read in any case: another program of this backend may have a larger limit. It is kept as it arrives.
-const LARGEST_READ: usize = 64 << 20;
+pub(super) const LARGEST_READ: usize = 64 << 20;
 
 /// Settings of a [`MemcachedBackend`].
 ///
@@ -143,6 +143,8 @@ impl MemcachedBackendBuilder {
 
     /// Splits values over the [`item_limit`](Self::item_limit) into pieces, up to this many bytes. 0, which is not at all,
     /// by default.
+    ///
+    /// What others split is read up to 64 MiB, or this many bytes if they are more; a larger value is a miss, and left alone.
     ///
     /// The pieces are on all servers, so that one that is down costs all such values. Pieces that nothing names any more,
     /// since the value was replaced or purged, are left to expire or to make room.

@@ -172,10 +172,14 @@ impl MemcachedBackend {
             let Some(item) = self.item(server, reply, &name)? else { return Ok(false) };
             let is_under_token = if !item.in_pieces {
                 item.value.starts_with(token)
-            } else if let Some(entry) = Pieces::read(item.value.clone(), usize::MAX).filter(|it| it.knows(token)) {
-                entry.beginning.starts_with(token)
+            } else if let Some(pieces) = Pieces::read(item.value) {
+                match pieces.knows(token) {
+                    true => pieces.beginning.starts_with(token),
+                    false if pieces.size > self.largest() => false,
+                    false => self.join(&pieces).await?.is_some_and(|value| value.starts_with(token)),
+                }
             } else {
-                self.join(item.value).await?.is_some_and(|value| value.starts_with(token))
+                false
             };
             if !is_under_token {
                 return Ok(false);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::{
     MemcachedBackend, all,
+    builder::LARGEST_READ,
     item::{Item, is_over},
     key::{Listed, Name},
     pieces::{self, Pieces},
@@ -87,8 +88,13 @@ impl MemcachedBackend {
             Found::Nothing => return Ok(None),
             Found::Value(value) => return Ok(Some(value)),
             Found::Unreadable(cas) => cas,
-            Found::Pieces(entry, cas) => match self.join(entry).await? {
-                Some(value) => return Ok(Some(Value::from_bytes(value))),
+            Found::Pieces(entry, cas) => match Pieces::read(entry) {
+                // Somebody else's, who takes more.
+                Some(pieces) if pieces.size > self.largest() => return Ok(None),
+                Some(pieces) => match self.join(&pieces).await? {
+                    Some(value) => return Ok(Some(Value::from_bytes(value))),
+                    None => cas,
+                },
                 None => cas,
             },
         };
@@ -113,9 +119,13 @@ impl MemcachedBackend {
         }
     }
 
-    /// The value of an entry that names its pieces.
-    pub(super) async fn join(&self, entry: Bytes) -> Result<Option<Bytes>> {
-        let Some(pieces) = Pieces::read(entry, self.0.split.max(self.0.item_limit)) else { return Ok(None) };
+    /// So large a value is put together, whoever split it.
+    pub(super) fn largest(&self) -> usize {
+        self.0.split.max(self.0.item_limit).max(LARGEST_READ)
+    }
+
+    /// The value of an entry that names its pieces. `None`: it is not there as a whole.
+    pub(super) async fn join(&self, pieces: &Pieces) -> Result<Option<Bytes>> {
         let keys = pieces.keys();
         let mut parts: Vec<Option<Bytes>> = vec![None; keys.len()];
         let ask = |(server, keys)| BackendFuture::new(parts_on(server, keys));

@@ -162,3 +162,16 @@ async fn a_reader_that_splits_less_leaves_what_others_split() {
         assert_eq!(size(&writer).await, Some(bytes), "it is there for who takes it");
     }
 }
+
+#[tokio::test]
+async fn a_large_value_is_not_sent_to_be_added_where_something_is() {
+    let server = Memcached::on_socket(&[]);
+    let backend = server.builder().split_up_to(16 << 20).build().unwrap();
+    let value = || Value::from_bytes(vec![7; 5 << 20]);
+    backend.set("key", Value::integer(1), None).await.unwrap();
+    let stored = server.stat("cmd_set");
+    assert!(!backend.add("key", value(), None).await.unwrap());
+    assert_eq!(server.stat("cmd_set"), stored);
+    assert!(backend.add("other", value(), None).await.unwrap());
+    assert!(backend.has("other").await.unwrap());
+}

@@ -39,12 +39,23 @@ impl Ready {
 }
 
 impl MemcachedBackend {
+    /// What there is room for in an entry.
+    fn room(&self) -> usize {
+        self.0.item_limit - OVERHEAD
+    }
+
+    fn fits(&self, name: &Name<'_>, body: &Bytes) -> bool {
+        body.len() + name.whole.map_or(0, str::len) <= self.room()
+    }
+
     /// Makes an entry of a value; one that is split has its pieces on the servers after this.
     async fn prepare(&self, name: &Name<'_>, value: &Value, end: End) -> Result<Ready> {
-        let body = value.to_bytes()?;
-        let room = self.0.item_limit - OVERHEAD;
-        let size = body.len() + name.whole.map_or(0, str::len);
-        if size <= room {
+        self.prepare_bytes(name, value.to_bytes()?, end).await
+    }
+
+    async fn prepare_bytes(&self, name: &Name<'_>, body: Bytes, end: End) -> Result<Ready> {
+        let room = self.room();
+        if self.fits(name, &body) {
             return Ok(Ready { label: end.label(name.whole, false), body });
         }
         if body.len() > self.0.split {
@@ -121,7 +132,12 @@ impl MemcachedBackend {
     pub(super) async fn store_if_absent(&self, key: &str, value: Value, ttl: Option<Duration>) -> Result<bool> {
         let name = Name::new(key);
         let server = self.server(&name);
-        let ready = self.prepare(&name, &value, End::after(&self.0.clock, ttl)).await?;
+        let body = value.to_bytes()?;
+        // Its pieces would be sent before it is known whether they are of use.
+        if !self.fits(&name, &body) && body.len() <= self.0.split && self.is_there_as(key, &name).await? {
+            return Ok(false);
+        }
+        let ready = self.prepare_bytes(&name, body, End::after(&self.0.clock, ttl)).await?;
         for _ in 0..ATTEMPTS {
             let fill = |clears: &_, batch: &mut Batch| {
                 batch.set(wire_key(clears, key, &name), Mode::IfAbsent, &ready.stored());

@@ -140,9 +140,12 @@ impl MemcachedBackend {
     }
 
     pub(super) async fn is_there(&self, key: &str) -> Result<bool> {
-        let name = Name::new(key);
-        let server = self.server(&name);
-        let answered = server.stamped(Purpose::Read, |clears, batch| batch.look(wire_key(clears, key, &name))).await?;
+        self.is_there_as(key, &Name::new(key)).await
+    }
+
+    pub(super) async fn is_there_as(&self, key: &str, name: &Name<'_>) -> Result<bool> {
+        let server = self.server(name);
+        let answered = server.stamped(Purpose::Read, |clears, batch| batch.look(wire_key(clears, key, name))).await?;
         let Some(mut answered) = answered else { return Ok(false) };
         match answered.last() {
             Reply::Absent => Ok(false),

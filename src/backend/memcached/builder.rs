@@ -194,8 +194,7 @@ impl MemcachedBackendBuilder {
         }
         let ring = Ring::new(&places);
         let (item_limit, split) = (self.item_limit, self.split);
-        let turns = std::array::from_fn(|_| super::Turn::default());
-        Ok(MemcachedBackend(Arc::new(Inner { servers, ring, clock: self.clock, item_limit, split, turns })))
+        Ok(MemcachedBackend(Arc::new(Inner { servers, ring, clock: self.clock, item_limit, split })))
     }
 }
 

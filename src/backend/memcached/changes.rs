@@ -219,8 +219,7 @@ impl MemcachedBackend {
         let name = Name::new(key);
         let server = self.server(&name);
         // Those who count in this process do not contend at the server.
-        let turn = key.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        let _turn = self.0.turns[turn % self.0.turns.len()].lock().await;
+        let _turn = server.turn(key).await;
         for _ in 0..16 * ATTEMPTS {
             let fill = |clears: &_, batch: &mut Batch| batch.get(wire_key(clears, key, &name));
             // The record of clears is made where there is none, since something will be stored.

@@ -17,8 +17,6 @@ mod stamped;
 
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use tokio::sync::Mutex as Turn;
-
 pub use builder::MemcachedBackendBuilder;
 
 use self::{
@@ -85,8 +83,6 @@ struct Inner {
     item_limit: usize,
     /// Values up to this many bytes are split if they have to be.
     split: usize,
-    /// Who counts in one process waits here, and not at the server.
-    turns: [Turn<()>; 64],
 }
 
 impl MemcachedBackend {

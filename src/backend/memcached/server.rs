@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     runtime::{Handle, Id},
-    sync::Mutex as Turn,
+    sync::{Mutex as Turn, MutexGuard as TurnGuard},
 };
 
 use super::{
@@ -48,6 +48,8 @@ pub(super) struct Server {
     places: Mutex<Vec<Place>>,
     next: AtomicUsize,
     aside: Mutex<Vec<Weak<Connection>>>,
+    /// Who counts in one process waits here, and not at the server.
+    turns: [Turn<()>; 64],
 }
 
 /// The connections of one runtime.
@@ -77,7 +79,14 @@ impl Lane {
 
 impl Server {
     pub(super) fn new(address: Address, settings: Settings) -> Self {
-        Self { address, settings, places: Mutex::default(), next: AtomicUsize::new(0), aside: Mutex::default() }
+        let turns = std::array::from_fn(|_| Turn::default());
+        Self { address, settings, places: Mutex::default(), next: AtomicUsize::new(0), aside: Mutex::default(), turns }
+    }
+
+    /// The turn of who counts under a key. It may be held as long as this server hangs, and others are not held up.
+    pub(super) async fn turn(&self, key: &str) -> TurnGuard<'_, ()> {
+        let turn = key.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        self.turns[turn % self.turns.len()].lock().await
     }
 
     pub(super) fn batch(&self) -> Batch {

@@ -77,6 +77,26 @@ impl Lane {
     }
 }
 
+/// Its reader has the connection too, and would keep it.
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(connection) = self.now().take() {
+            connection.put_aside();
+        }
+    }
+}
+
+/// A connection that is put aside, unless it is wanted in the end: who makes it may leave before.
+struct Unwanted<'a>(Option<&'a Connection>);
+
+impl Drop for Unwanted<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0 {
+            connection.put_aside();
+        }
+    }
+}
+
 impl Server {
     pub(super) fn new(address: Address, settings: Settings) -> Self {
         let turns = std::array::from_fn(|_| Turn::default());
@@ -149,16 +169,18 @@ impl Server {
         let opened = opened.ok_or_else(|| self.error(ErrorKind::Connect, "no connection in time"))?;
         let socket = opened.map_err(|error| self.error(ErrorKind::Connect, &error.to_string()))?;
         let connection = Connection::start(socket, Decoder::new(self.settings.wire, self.settings.largest));
+        let mut unwanted = Unwanted(Some(&connection));
         if let Some((username, password)) = &self.settings.log_in {
             let mut batch = self.batch();
             batch.log_in(username, password);
             let answered = self.ask(&connection, &batch).await;
             if !matches!(answered.as_deref(), Ok([Reply::Done(_)])) {
-                connection.put_aside();
                 let why = answered.err().map_or_else(|| "it said no".to_owned(), |error| error.text().to_owned());
                 return Err(self.error(ErrorKind::Connect, &format!("username and password were not accepted: {why}")));
             }
         }
+        unwanted.0 = None;
+        drop(unwanted);
         Ok(connection)
     }
 

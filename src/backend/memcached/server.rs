@@ -132,6 +132,9 @@ impl Server {
                 return Err(Error::message(*kind, why.clone()));
             }
         }
+        if let Some(last) = lane.now().take().filter(|last| last.awaits_changes()) {
+            self.aside().push(Arc::downgrade(&last));
+        }
         let number = lane.attempts.fetch_add(1, Ordering::AcqRel) + 1;
         let connected = self.connect().await;
         match connected {
@@ -168,7 +171,8 @@ impl Server {
         let opened = Bound::new(self.settings.connect_timeout).over(Socket::connect(&self.address)).await;
         let opened = opened.ok_or_else(|| self.error(ErrorKind::Connect, "no connection in time"))?;
         let socket = opened.map_err(|error| self.error(ErrorKind::Connect, &error.to_string()))?;
-        let connection = Connection::start(socket, Decoder::new(self.settings.wire, self.settings.largest));
+        let connection =
+            Connection::start(socket, Decoder::new(self.settings.wire, self.settings.largest), self.settings.timeout);
         let mut unwanted = Unwanted(Some(&connection));
         if let Some((username, password)) = &self.settings.log_in {
             let mut batch = self.batch();
@@ -191,7 +195,7 @@ impl Server {
         let answered = match Bound::new(self.settings.timeout).over(&mut answer).await {
             Some(answered) => answered,
             None => {
-                self.put_aside(connection, batch.changes());
+                connection.put_aside();
                 if !batch.changes() {
                     return Err(self.error(ErrorKind::Timeout, "no answer in time"));
                 }
@@ -213,20 +217,10 @@ impl Server {
         }
     }
 
-    fn put_aside(&self, connection: &Arc<Connection>, changes: bool) {
-        connection.put_aside();
-        if changes {
-            let mut aside = self.aside();
-            if !aside.iter().any(|other| other.as_ptr() == Arc::as_ptr(connection)) {
-                aside.push(Arc::downgrade(connection));
-            }
-        }
-    }
-
     /// Those that are still waited for.
     fn aside(&self) -> MutexGuard<'_, Vec<Weak<Connection>>> {
         let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
-        aside.retain(|connection| connection.upgrade().is_some_and(|connection| !connection.has_ended()));
+        aside.retain(|connection| connection.upgrade().is_some_and(|connection| connection.awaits_changes()));
         aside
     }
 

@@ -85,6 +85,25 @@ async fn a_connection_that_died_is_replaced_though_no_caller_waits_as_long_as_it
     comes("an answer", async || matches!(timeout(short, backend.get("key")).await, Ok(Ok(None)))).await;
 }
 
+#[tokio::test]
+async fn a_connection_with_answers_of_the_wrong_kind_is_not_used_again() {
+    let server = Memcached::on_socket(&[]);
+    let wrong: [&'static [u8]; 5] =
+        [b"HD\r\n", b"NS\r\n", b"EX\r\n", b"VA 1 c1 f1 t-1\r\nx\r\nVA 1 c1 f1 t-1\r\nx\r\n", b"EN\r\nEN\r\n"];
+    for answer in wrong {
+        server.backend().set("key", Value::integer(1), None).await.unwrap();
+        // The record of clears is read rightly where the answer is two.
+        let address = relay(&server, move |connection, sent| {
+            let is_meant = answer.len() < 5 || sent.windows(5).filter(|five| five == b"mg ~a").count() == 0;
+            (connection == 0 && is_meant).then_some(answer)
+        });
+        let backend = server.of(&address).connections(1).build().unwrap();
+        let _ = backend.get("key").await;
+        let _ = backend.get("key").await;
+        assert_eq!(backend.get("key").await.unwrap().unwrap().as_integer(), Some(1), "after {answer:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_does_not_keep_others_from_counting() {
     let servers = [Memcached::on_socket(&[]), Memcached::on_socket(&[])];

@@ -13,7 +13,6 @@ use super::{
     protocol::{Batch, Mode, Reply, Stored},
     server::Server,
     stamped::{ATTEMPTS, Answered, Purpose},
-    unexpected,
 };
 use crate::{
     backend::BackendFuture,
@@ -92,7 +91,7 @@ impl MemcachedBackend {
         let mut answered = stored(server, server.stamped(Purpose::Store, fill).await?)?;
         match answered.last() {
             Reply::Done(_) => Ok(()),
-            other => Err(unexpected(server, &other)),
+            other => Err(server.unexpected(&answered.connection, &other)),
         }
     }
 
@@ -142,10 +141,11 @@ impl MemcachedBackend {
             let fill = |clears: &_, batch: &mut Batch| {
                 batch.set(wire_key(clears, key, &name), Mode::IfAbsent, &ready.stored());
             };
-            match stored(server, server.stamped(Purpose::Store, fill).await?)?.last() {
+            let mut answered = stored(server, server.stamped(Purpose::Store, fill).await?)?;
+            match answered.last() {
                 Reply::Done(_) => return Ok(true),
                 Reply::Refused => {}
-                other => return Err(unexpected(server, &other)),
+                other => return Err(server.unexpected(&answered.connection, &other)),
             }
             // Something is there, which may be over to the millisecond.
             let look = |clears: &_, batch: &mut Batch| batch.look(wire_key(clears, key, &name));
@@ -155,7 +155,7 @@ impl MemcachedBackend {
                 reply @ (Reply::Done(about) | Reply::Value(about, _)) => {
                     (about.cas, is_live(&self.0.clock, &reply, name.whole))
                 }
-                other => return Err(unexpected(server, &other)),
+                other => return Err(server.unexpected(&answered.connection, &other)),
             };
             if is_live {
                 return Ok(false);
@@ -181,11 +181,12 @@ impl MemcachedBackend {
         for _ in 0..ATTEMPTS {
             let fill = |clears: &_, batch: &mut Batch| batch.get(wire_key(clears, key, &name));
             let Some(mut answered) = server.stamped(Purpose::Read, fill).await? else { return Ok(false) };
-            let reply = answered.last();
-            let Reply::Value(about, _) = reply else {
-                return self.item(server, reply, &name).map(|_| false);
+            let (about, bytes) = match answered.last() {
+                Reply::Value(about, bytes) => (about, bytes),
+                Reply::Absent => return Ok(false),
+                other => return Err(server.unexpected(&answered.connection, &other)),
             };
-            let Some(item) = self.item(server, reply, &name)? else { return Ok(false) };
+            let Some(item) = self.item(&about, bytes, &name) else { return Ok(false) };
             let is_under_token = if !item.in_pieces {
                 item.value.starts_with(token)
             } else if let Some(pieces) = Pieces::read(item.value) {
@@ -224,12 +225,11 @@ impl MemcachedBackend {
             let fill = |clears: &_, batch: &mut Batch| batch.get(wire_key(clears, key, &name));
             // The record of clears is made where there is none, since something will be stored.
             let mut answered = stored(server, server.stamped(Purpose::Store, fill).await?)?;
-            let reply = answered.last();
-            let (mode, end, sum) = match &reply {
+            let (mode, end, sum) = match answered.last() {
                 Reply::Absent => (Mode::IfAbsent, End::after(&self.0.clock, None), by),
-                Reply::Value(about, _) => {
+                Reply::Value(about, bytes) => {
                     let mode = Mode::IfStill(about.cas);
-                    match self.item(server, reply.clone(), &name)? {
+                    match self.item(&about, bytes, &name) {
                         None => (mode, End::after(&self.0.clock, None), by),
                         Some(item) => {
                             let sum = Value::from_bytes(item.value).as_integer().and_then(|was| was.checked_add(by));
@@ -239,7 +239,7 @@ impl MemcachedBackend {
                         }
                     }
                 }
-                other => return Err(unexpected(server, other)),
+                other => return Err(server.unexpected(&answered.connection, &other)),
             };
             let ready = self.prepare(&name, &Value::integer(sum), end).await?;
             if self.swap(server, &answered, key, &name, mode, &ready).await? == Some(true) {
@@ -266,7 +266,7 @@ impl MemcachedBackend {
             None => Ok(None),
             Some(Some(Reply::Done(_))) => Ok(Some(true)),
             Some(Some(Reply::Refused | Reply::Absent)) => Ok(Some(false)),
-            Some(other) => Err(unexpected(server, &other.unwrap_or(Reply::Absent))),
+            Some(other) => Err(server.unexpected(&read.connection, &other.unwrap_or(Reply::Absent))),
         }
     }
 
@@ -290,9 +290,13 @@ impl MemcachedBackend {
             let Some(answered) = server.stamped(Purpose::Delete, fill).await? else { continue };
             for (replies, one) in answered.replies.chunks(2).zip(some) {
                 match replies {
-                    [looked, Reply::Done(_)] => removed += usize::from(is_live(&self.0.clock, looked, one.name.whole)),
-                    [_, Reply::Absent] => {}
-                    other => return Err(unexpected(server, other.last().unwrap_or(&Reply::Absent))),
+                    [looked @ (Reply::Done(_) | Reply::Value(..) | Reply::Absent), Reply::Done(_)] => {
+                        removed += usize::from(is_live(&self.0.clock, looked, one.name.whole));
+                    }
+                    [Reply::Done(_) | Reply::Value(..) | Reply::Absent, Reply::Absent] => {}
+                    other => {
+                        return Err(server.unexpected(&answered.connection, other.last().unwrap_or(&Reply::Absent)));
+                    }
                 }
             }
         }
@@ -317,7 +321,7 @@ async fn store_batch(server: &Server, batch: &[(Listed<'_>, Ready)]) -> Result<(
     let answered = stored(server, server.stamped(Purpose::Store, fill).await?)?;
     match answered.replies.iter().find(|reply| !matches!(reply, Reply::Done(_))) {
         None => Ok(()),
-        Some(other) => Err(unexpected(server, other)),
+        Some(other) => Err(server.unexpected(&answered.connection, other)),
     }
 }
 
@@ -334,9 +338,10 @@ async fn store_parts(
         for (place, key) in some {
             batch.set(pieces::key(key), Mode::Always, &pieces::stored(pieces.part(value, *place), expires));
         }
-        let replies = server.ask(&server.connection().await?, &batch).await?;
+        let connection = server.connection().await?;
+        let replies = server.ask(&connection, &batch).await?;
         if let Some(other) = replies.iter().find(|reply| !matches!(reply, Reply::Done(_))) {
-            return Err(unexpected(server, other));
+            return Err(server.unexpected(&connection, other));
         }
     }
     Ok(())

@@ -115,6 +115,12 @@ impl Connection {
         self.state().put_aside();
     }
 
+    /// Ends it: nobody knows any more which answer is whose, those to changes included.
+    pub(super) fn give_up(&self, why: &str) {
+        self.end(ErrorKind::Protocol, why);
+        self.put_aside();
+    }
+
     /// Sends a batch.
     pub(super) fn send(&self, batch: &Batch) -> Result<Answer> {
         let (answer, answered) = oneshot::channel();

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use super::{
     MemcachedBackend, all,
     builder::LARGEST_READ,
+    connection::Connection,
     item::{Item, is_over},
     key::{Listed, Name},
     pieces::{self, Pieces},
-    protocol::{Batch, Reply, WireKey},
+    protocol::{About, Batch, Reply, WireKey},
     server::Server,
     stamped::{Answered, Purpose},
-    unexpected,
 };
 use crate::{backend::BackendFuture, clock::Clock, error::Result, value::Value};
 
@@ -52,7 +52,7 @@ impl MemcachedBackend {
         let server = self.server(&name);
         let answered = server.stamped(Purpose::Read, |clears, batch| batch.get(wire_key(clears, key, &name))).await?;
         let Some(mut answered) = answered else { return Ok(None) };
-        match self.found(server, answered.last(), &name)? {
+        match self.found(server, answered.last(), &name, &answered.connection)? {
             Found::Nothing => Ok(None),
             Found::Value(value) => Ok(Some(value)),
             // Boxed, since hardly any value is one of these, and all would have the room for it.
@@ -60,11 +60,11 @@ impl MemcachedBackend {
         }
     }
 
-    fn found(&self, server: &Server, reply: Reply, name: &Name<'_>) -> Result<Found> {
+    fn found(&self, server: &Server, reply: Reply, name: &Name<'_>, connection: &Connection) -> Result<Found> {
         let (about, bytes) = match reply {
             Reply::Value(about, bytes) => (about, bytes),
             Reply::Absent => return Ok(Found::Nothing),
-            other => return Err(unexpected(server, &other)),
+            other => return Err(server.unexpected(connection, &other)),
         };
         Ok(match Item::read(&about, bytes, name.whole) {
             None => Found::Unreadable(about.cas),
@@ -108,15 +108,8 @@ impl MemcachedBackend {
     }
 
     /// What was read, if it is an entry that is not over.
-    pub(super) fn item(&self, server: &Server, reply: Reply, name: &Name<'_>) -> Result<Option<Item>> {
-        match reply {
-            Reply::Value(about, bytes) => {
-                let item = Item::read(&about, bytes, name.whole);
-                Ok(item.filter(|item| item.end > self.0.clock.now()))
-            }
-            Reply::Absent => Ok(None),
-            other => Err(unexpected(server, &other)),
-        }
+    pub(super) fn item(&self, about: &About, bytes: Bytes, name: &Name<'_>) -> Option<Item> {
+        Item::read(about, bytes, name.whole).filter(|item| item.end > self.0.clock.now())
     }
 
     /// So large a value is put together, whoever split it.
@@ -131,10 +124,8 @@ impl MemcachedBackend {
         let ask = |(server, keys)| BackendFuture::new(parts_on(server, keys));
         let shares = self.by_server(keys.iter().enumerate(), |(_, key)| key.as_str());
         let found = all(shares.into_iter().map(ask).collect()).await?;
-        for (place, reply) in found.into_iter().flatten() {
-            if let Reply::Value(_, bytes) = reply {
-                parts[place] = Some(bytes);
-            }
+        for (place, part) in found.into_iter().flatten() {
+            parts[place] = Some(part);
         }
         Ok(pieces.join(&parts))
     }
@@ -150,7 +141,7 @@ impl MemcachedBackend {
         match answered.last() {
             Reply::Absent => Ok(false),
             reply @ (Reply::Done(_) | Reply::Value(..)) => Ok(is_live(&self.0.clock, &reply, name.whole)),
-            other => Err(unexpected(server, &other)),
+            other => Err(server.unexpected(&answered.connection, &other)),
         }
     }
 
@@ -175,7 +166,7 @@ impl MemcachedBackend {
             };
             let Some(mut answered) = server.stamped(Purpose::Read, fill).await? else { continue };
             for (one, reply) in some.iter().zip(std::mem::take(&mut answered.replies)) {
-                let value = match self.found(server, reply, &one.name)? {
+                let value = match self.found(server, reply, &one.name, &answered.connection)? {
                     Found::Nothing => None,
                     Found::Value(value) => Some(value),
                     rest => Box::pin(self.rest(server, &answered, one.key, &one.name, rest)).await?,
@@ -188,15 +179,21 @@ impl MemcachedBackend {
 }
 
 /// The pieces that one server has.
-async fn parts_on(server: &Server, keys: Vec<(usize, &String)>) -> Result<Vec<(usize, Reply)>> {
+async fn parts_on(server: &Server, keys: Vec<(usize, &String)>) -> Result<Vec<(usize, Bytes)>> {
     let mut found = Vec::with_capacity(keys.len());
     for some in keys.chunks(pieces::AT_ONCE) {
         let mut batch = server.batch();
         for (_, key) in some {
             batch.get(pieces::key(key));
         }
-        let replies = server.ask(&server.connection().await?, &batch).await?;
-        found.extend(some.iter().map(|(place, _)| *place).zip(replies));
+        let connection = server.connection().await?;
+        for ((place, _), reply) in some.iter().zip(server.ask(&connection, &batch).await?) {
+            match reply {
+                Reply::Value(_, part) => found.push((*place, part)),
+                Reply::Absent => {}
+                other => return Err(server.unexpected(&connection, &other)),
+            }
+        }
     }
     Ok(found)
 }

@@ -25,11 +25,7 @@ use self::{
     server::Server,
 };
 use super::{Backend, BackendFuture};
-use crate::{
-    clock::Clock,
-    error::{Error, ErrorKind, Result},
-    value::Value,
-};
+use crate::{clock::Clock, error::Result, value::Value};
 
 /// Entries on one memcached server or several, 1.6.10 or later.
 ///
@@ -42,8 +38,9 @@ use crate::{
 ///   counts failures in a row: where one of several may be down for long, let it take more of them, or none.
 /// - **Keys** are any text. One that memcached would not take is written as what can be read of it and a hash, and kept
 ///   whole beside the value.
-/// - **Values** over [`item_limit`](MemcachedBackendBuilder::item_limit) are [`ErrorKind::TooLarge`], or
-///   [split](MemcachedBackendBuilder::split_up_to) into pieces of which all are there, or it is a miss.
+/// - **Values** over [`item_limit`](MemcachedBackendBuilder::item_limit) are
+///   [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge), or [split](MemcachedBackendBuilder::split_up_to) into pieces of
+///   which all are there, or it is a miss.
 /// - **`clear`** replaces a stamp that the keys of all entries with that prefix begin with, on every server, and deletes
 ///   nothing: what is out of reach makes room for what is stored. Other programs' keys are left alone; `flush_all` is
 ///   never sent. Each call looks at the stamps together with its entry, in one round trip, so that a `clear` by one process
@@ -102,7 +99,7 @@ impl MemcachedBackend {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if there is no server, one is there twice, or one is written as none is.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if there is no server, one is there twice, or one is written as none is.
     pub fn new<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Self> {
         servers.into_iter().fold(Self::builder(), |builder, server| builder.server(server.as_ref())).build()
     }
@@ -153,16 +150,6 @@ async fn all<'a, T: Send + 'a>(futures: Vec<BackendFuture<'a, T>>) -> Result<Vec
     })
     .await;
     done.into_iter().flatten().collect()
-}
-
-/// What a server said that it should not have.
-fn unexpected(server: &Server, reply: &protocol::Reply) -> Error {
-    match reply {
-        protocol::Reply::TooLarge(why) => server.error(ErrorKind::TooLarge, &format!("it said \"{why}\"")),
-        // Not a value of somebody's.
-        protocol::Reply::Value(..) => server.error(ErrorKind::Protocol, "it answered a value that was not asked for"),
-        other => server.error(ErrorKind::Protocol, &format!("it answered {other:?}")),
-    }
 }
 
 impl Backend for MemcachedBackend {

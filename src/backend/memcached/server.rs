@@ -228,6 +228,18 @@ impl Server {
         Error::message(kind, format!("memcached at {}: {why}", self.address))
     }
 
+    /// What it said that it should not have: it is too much, or its answers are not those to what was asked.
+    pub(super) fn unexpected(&self, connection: &Connection, reply: &Reply) -> Error {
+        let what = match reply {
+            Reply::TooLarge(why) => return self.error(ErrorKind::TooLarge, &format!("it said \"{why}\"")),
+            // Not a value of somebody's.
+            Reply::Value(..) => "it answered a value that was not asked for".to_owned(),
+            other => format!("it answered {other:?}"),
+        };
+        connection.give_up(&what);
+        self.error(ErrorKind::Protocol, &what)
+    }
+
     fn about(&self, error: &Error) -> Error {
         self.error(error.kind(), error.text())
     }

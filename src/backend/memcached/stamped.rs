@@ -7,7 +7,6 @@ use super::{
     connection::Connection,
     protocol::{About, Batch, Mode, Reply, Stored, WireKey},
     server::Server,
-    unexpected,
 };
 use crate::{
     error::{ErrorKind, Result},
@@ -112,7 +111,7 @@ impl Server {
                 connection.cleared().take_if(|known| Arc::ptr_eq(known, reading));
                 Ok(None)
             }
-            other => Err(unexpected(self, &other.unwrap_or(Reply::Absent))),
+            other => Err(self.unexpected(connection, &other.unwrap_or(Reply::Absent))),
         }
     }
 
@@ -151,7 +150,7 @@ impl Server {
             }
             Some(Reply::Absent) => (None, None),
             // A purge is done where there is no record, so that nothing else counts as none.
-            other => return Err(unexpected(self, &other.unwrap_or(Reply::Absent))),
+            other => return Err(self.unexpected(connection, &other.unwrap_or(Reply::Absent))),
         })
     }
 
@@ -164,7 +163,7 @@ impl Server {
         match self.ask(connection, &batch).await?.pop() {
             Some(Reply::Done(_)) => Ok(true),
             Some(Reply::Refused | Reply::Absent) => Ok(false),
-            other => Err(unexpected(self, &other.unwrap_or(Reply::Absent))),
+            other => Err(self.unexpected(connection, &other.unwrap_or(Reply::Absent))),
         }
     }
 

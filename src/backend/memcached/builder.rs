@@ -105,7 +105,8 @@ impl MemcachedBackendBuilder {
 
     /// Who this is, for servers that were started with `-Y`. Nobody by default.
     ///
-    /// The password goes over the network as it is; there is no TLS.
+    /// The password goes over the network as it is; there is no TLS. A server without `-Y` is used like any other, since
+    /// it answers the same; nobody gets from it what it was told.
     pub fn ascii_auth(self, username: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.log_in(Wire::Meta, username.as_ref(), password.as_ref())
     }

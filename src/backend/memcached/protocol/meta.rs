@@ -38,9 +38,11 @@ pub(super) fn delete(key: WireKey<'_>, cas: Option<NonZeroU64>, out: &mut BytesM
     out.extend_from_slice(b"\r\n");
 }
 
-/// A server with `-Y` takes the first `set`, whatever its key, for who asks.
+/// A server with `-Y` takes the first `set`, whatever its key and its ttl, for who asks. One without it stores: under a key
+/// of ours, and what is over by then, so that nobody gets the password.
 pub(super) fn log_in(username: &str, password: &str, out: &mut BytesMut) {
-    let _ = write!(out, "set auth 0 0 {}\r\n{username} {password}\r\n", username.len() + 1 + password.len());
+    let _ =
+        write!(out, "set ~axum-caching/auth 0 -1 {}\r\n{username} {password}\r\n", username.len() + 1 + password.len());
 }
 
 #[derive(Debug)]

@@ -100,7 +100,7 @@ fn commands_are_written_as_the_protocol_has_them() {
     let expected = "mg 00000000000000ab/view//x c f t v\r\nmg k c f t\r\nmd k C7\r\n\
         ms 00000000000000ab/view//x 5 T60 F9\r\nhello\r\nms 00000000000000ab/view//x 5 T60 F9 ME\r\nhello\r\n\
         ms 00000000000000ab/view//x 5 T60 F9 C5\r\nhello\r\nmd 00000000000000ab/view//x\r\n\
-        set auth 0 0 7\r\nada a b\r\n";
+        set ~axum-caching/auth 0 -1 7\r\nada a b\r\n";
     assert_eq!(String::from_utf8_lossy(batch.bytes()), expected);
     assert_eq!((batch.replies(), batch.changes()), (8, true));
 

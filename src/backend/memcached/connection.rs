@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
@@ -26,7 +26,7 @@ const MAX_UNSENT: usize = 64 << 20;
 /// So many batches may wait for their answers.
 const MAX_WAITING: usize = 16_384;
 
-/// What is read at once, if there is as much.
+/// What is read at once, if there is as much, and no more: what follows a large value is copied out of its buffer.
 const READ: usize = 64 << 10;
 
 /// A handle on a connection.
@@ -206,7 +206,7 @@ impl Reader {
                 return Poll::Ready(lost(error));
             }
             self.input.reserve(READ);
-            match self.connection.socket.try_read(&mut self.input) {
+            match self.connection.socket.try_read(&mut (&mut self.input).limit(READ)) {
                 Ok(0) => return Poll::Ready((ErrorKind::Connect, "the server closed the connection".to_owned())),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{BytesMut, buf::Limit};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 #[cfg(unix)]
@@ -79,7 +79,7 @@ impl Socket {
         each!(self, stream => stream.try_write(bytes))
     }
 
-    pub(super) fn try_read(&self, into: &mut BytesMut) -> io::Result<usize> {
+    pub(super) fn try_read(&self, into: &mut Limit<&mut BytesMut>) -> io::Result<usize> {
         each!(self, stream => stream.try_read_buf(into))
     }
 

@@ -228,7 +228,10 @@ impl Decoder {
 /// Takes `size` bytes from the front.
 fn take(input: &mut BytesMut, size: usize) -> Bytes {
     if size >= OWN_BUFFER {
-        return input.split_to(size).freeze();
+        let bytes = input.split_to(size).freeze();
+        // What comes next would keep the buffer too. Of that hardly anything is there, since little is read at once.
+        *input = BytesMut::from(&input[..]);
+        return bytes;
     }
     let bytes = Bytes::copy_from_slice(&input[..size]);
     bytes::Buf::advance(input, size);

@@ -116,6 +116,18 @@ fn commands_are_written_as_the_protocol_has_them() {
     );
 }
 
+#[test]
+fn the_buffer_of_a_large_value_is_its_own() {
+    for size in [OWN_BUFFER, 8 << 20] {
+        let mut input = BytesMut::new();
+        input.extend_from_slice(&vec![7; size]);
+        input.extend_from_slice(b"\r\nHD c1\r\n");
+        assert_eq!(take(&mut input, size).len(), size);
+        assert_eq!(&input[..], b"\r\nHD c1\r\n");
+        assert!(input.capacity() < OWN_BUFFER, "{} bytes are kept for what comes next", input.capacity());
+    }
+}
+
 fn binary_reply() -> impl Strategy<Value = Vec<u8>> {
     let operation = prop_oneof![Just(0_u8), Just(1), Just(2), Just(4), Just(0x21), any::<u8>()];
     let status = prop_oneof![Just(0_u16), 0..6_u16, Just(0x20), Just(0x81), Just(0x82), any::<u16>()];

@@ -126,7 +126,27 @@ impl Profile {
     /// After how long a run of the origin is no longer waited for in any case: the client gets what is stale, or
     /// `504 Gateway Timeout`. The run goes on in the background, and its late result is stored.
     ///
-    /// It is for layers. A memoized function has a type of error of its own: put a time-out into the function.
+    /// It is for layers. What a function returns has no room for an error of ours, so that its caller says how long it
+    /// waits, and gets the error of tokio. Around a call that owns what it uses
+    /// ([`call_owned`](crate::Memoizer::call_owned), [`get_or_compute_owned`](crate::Cache::get_or_compute_owned),
+    /// and `#[memoize]` with an option that runs in the background) that is a hard time-out: the run goes on, and its
+    /// late result is stored. What is stale is served after [`soft_timeout`](Profile::soft_timeout).
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(async {
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, MemoryBackend};
+    /// use tokio::time::{sleep, timeout};
+    ///
+    /// let reports = Cache::new(MemoryBackend::default()).memoizer::<u32>("reports");
+    /// let second = Duration::from_secs(1);
+    /// let slow = async move || { sleep(3 * second).await; 7 };
+    /// assert!(timeout(second, reports.call_owned(&2026, slow)).await.is_err());
+    /// sleep(3 * second).await;
+    /// assert_eq!(reports.call(&2026, async || 8).await, 7, "late, and kept");
+    /// # });
+    /// ```
     pub const fn hard_timeout(self, after: Duration) -> Self {
         Self { hard_timeout: Some(after), ..self }
     }

@@ -126,6 +126,7 @@
 //! | `memcached` | no | no `MemcachedBackend` |
 //! | `redis` | no | no `RedisBackend`; Rust 1.88 or later |
 //! | `redis-tls` | no | no TLS to Redis: `rediss://` is refused |
+//! | `zstd` | no | no `Envelope` that compresses what is stored; needs a C compiler |
 //! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.
@@ -171,6 +172,8 @@ pub use backend::RedisBackplane;
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{Backplane, Listener, MemoryBackend, MemoryBackendBuilder, TieredBackend, TieredBackendBuilder};
+#[cfg(feature = "zstd")]
+pub use backend::{Envelope, EnvelopeBuilder};
 #[cfg(all(feature = "file", unix))]
 pub use backend::{FileBackend, FileBackendBuilder};
 #[cfg(feature = "memcached")]

@@ -53,6 +53,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("quick_cache", &["backend/memory", "backend/tiered"]),
     ("rustix", &["backend/file"]),
     ("sha2", &["backend/file"]),
+    ("zstd", &["backend/envelope"]),
     ("redis", &["backend/redis"]),
     ("rustls", &["backend/redis/tls.rs"]),
     ("dashmap", &["sync.rs", "cache/functions.rs"]),

@@ -5,6 +5,8 @@
 
 mod breaker;
 mod disowned;
+#[cfg(feature = "zstd")]
+mod envelope;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod future;
@@ -27,6 +29,8 @@ pub use self::redis::RedisBackplane;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBackend, RedisBackendBuilder};
 pub use breaker::{Breaker, BreakerState};
+#[cfg(feature = "zstd")]
+pub use envelope::{Envelope, EnvelopeBuilder};
 #[cfg(all(feature = "file", unix))]
 pub use file::{FileBackend, FileBackendBuilder};
 pub use future::BackendFuture;

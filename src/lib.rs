@@ -127,6 +127,7 @@
 //! | `redis` | no | no `RedisBackend`; Rust 1.88 or later |
 //! | `redis-tls` | no | no TLS to Redis: `rediss://` is refused |
 //! | `zstd` | no | no `Envelope` that compresses what is stored; needs a C compiler |
+//! | `encryption` | no | no `Envelope` that encrypts and authenticates what is stored |
 //! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.
@@ -167,12 +168,14 @@ pub mod testing;
 #[doc(hidden)]
 pub mod private;
 
+#[cfg(feature = "encryption")]
+pub use backend::KeyRing;
 #[cfg(all(feature = "redis", feature = "memory"))]
 pub use backend::RedisBackplane;
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{Backplane, Listener, MemoryBackend, MemoryBackendBuilder, TieredBackend, TieredBackendBuilder};
-#[cfg(feature = "zstd")]
+#[cfg(any(feature = "zstd", feature = "encryption"))]
 pub use backend::{Envelope, EnvelopeBuilder};
 #[cfg(all(feature = "file", unix))]
 pub use backend::{FileBackend, FileBackendBuilder};

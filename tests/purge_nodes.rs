@@ -1,5 +1,5 @@
-//! Purges by one process against fills of another, over a shared backend: one that compares and sets, and one that
-//! does not.
+//! Purges by one process against fills of another, over a shared backend: one that compares and sets, one that does
+//! not, and both with an envelope around them.
 #![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -24,14 +24,32 @@ struct Nodes {
     backend: Arc<dyn Backend>,
 }
 
-fn nodes(compares: bool) -> Nodes {
+/// What the backend is like.
+#[derive(Clone, Copy)]
+struct Over {
+    compares: bool,
+    #[cfg_attr(
+        not(all(feature = "zstd", feature = "encryption")),
+        expect(dead_code, reason = "there are no envelopes")
+    )]
+    is_sealed: bool,
+}
+
+fn nodes(over: Over) -> Nodes {
     let clock = ManualClock::new();
-    let backend: Arc<dyn Backend> = if compares {
+    let backend: Arc<dyn Backend> = if over.compares {
         Arc::new(Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build()))
     } else {
         Arc::new(Bytewise::shared(clock.clock()))
     };
-    assert_eq!(backend.compares(), compares);
+    assert_eq!(backend.compares(), over.compares);
+    #[cfg(all(feature = "zstd", feature = "encryption"))]
+    let backend = if over.is_sealed {
+        let keys = axum_caching::KeyRing::new([7; 32]);
+        Arc::new(axum_caching::Envelope::builder(backend).compress_above(0).keys(keys).build())
+    } else {
+        backend
+    };
     let node = || {
         let profile = Profile::ttl(MINUTE).stale_while_revalidate(MINUTE).stale_if_error(10 * MINUTE);
         Cache::builder(Arc::clone(&backend)).clock(clock.clock()).profile(profile).build()
@@ -75,14 +93,30 @@ macro_rules! with_and_without_compare_and_set {
         mod compared {$(
             #[tokio::test]
             async fn $test() {
-                super::$test(true).await;
+                super::$test(super::Over { compares: true, is_sealed: false }).await;
             }
         )*}
 
         mod guarded {$(
             #[tokio::test]
             async fn $test() {
-                super::$test(false).await;
+                super::$test(super::Over { compares: false, is_sealed: false }).await;
+            }
+        )*}
+
+        #[cfg(all(feature = "zstd", feature = "encryption"))]
+        mod compared_and_sealed {$(
+            #[tokio::test]
+            async fn $test() {
+                super::$test(super::Over { compares: true, is_sealed: true }).await;
+            }
+        )*}
+
+        #[cfg(all(feature = "zstd", feature = "encryption"))]
+        mod guarded_and_sealed {$(
+            #[tokio::test]
+            async fn $test() {
+                super::$test(super::Over { compares: false, is_sealed: true }).await;
             }
         )*}
     };
@@ -98,9 +132,9 @@ with_and_without_compare_and_set! {
     a_place_that_was_lost_costs_the_fill_its_entry_and_nothing_else,
 }
 
-async fn a_purge_of_one_process_wins_against_the_first_fill_of_another(compares: bool) {
+async fn a_purge_of_one_process_wins_against_the_first_fill_of_another(over: Over) {
     for how in PURGES {
-        let nodes = nodes(compares);
+        let nodes = nodes(over);
         let (run, go) = begin(&nodes.here, "old");
         settle().await;
         purge(&nodes.there, how).await;
@@ -113,9 +147,9 @@ async fn a_purge_of_one_process_wins_against_the_first_fill_of_another(compares:
     }
 }
 
-async fn a_purge_of_one_process_wins_against_a_refresh_of_another(compares: bool) {
+async fn a_purge_of_one_process_wins_against_a_refresh_of_another(over: Over) {
     for how in PURGES {
-        let nodes = nodes(compares);
+        let nodes = nodes(over);
         assert_eq!(read(&nodes.here, "old").await, "old");
         settle().await;
         nodes.clock.advance(MINUTE);
@@ -131,8 +165,8 @@ async fn a_purge_of_one_process_wins_against_a_refresh_of_another(compares: bool
     }
 }
 
-async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again(compares: bool) {
-    let nodes = nodes(compares);
+async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again(over: Over) {
+    let nodes = nodes(over);
     let (run, go) = begin(&nodes.here, "old");
     settle().await;
     let (follower, may) = begin(&nodes.here, "new");
@@ -145,8 +179,8 @@ async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again(co
     assert_eq!(follower.await.unwrap(), "new");
 }
 
-async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back(compares: bool) {
-    let nodes = nodes(compares);
+async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back(over: Over) {
+    let nodes = nodes(over);
     let (here, there): (Memoizer<String>, Memoizer<String>) =
         (nodes.here.memoizer("name"), nodes.there.memoizer("name"));
     let (go, may_go) = oneshot::channel::<()>();
@@ -168,9 +202,9 @@ async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back(compar
     assert_eq!(there.call(&7, async || "new".to_owned()).await, "new");
 }
 
-async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back(compares: bool) {
+async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back(over: Over) {
     for deleted in [1, 2, 3] {
-        let nodes = nodes(compares);
+        let nodes = nodes(over);
         let (here, there): (Memoizer<String>, Memoizer<String>) =
             (nodes.here.memoizer("name"), nodes.there.memoizer("name"));
         let (go, may_go) = oneshot::channel::<()>();
@@ -193,8 +227,8 @@ async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back(compar
     }
 }
 
-async fn two_processes_that_fill_at_once_leave_an_entry(compares: bool) {
-    let nodes = nodes(compares);
+async fn two_processes_that_fill_at_once_leave_an_entry(over: Over) {
+    let nodes = nodes(over);
     let (one, go_one) = begin(&nodes.here, "one");
     settle().await;
     let (two, go_two) = begin(&nodes.there, "two");
@@ -210,7 +244,7 @@ async fn two_processes_that_fill_at_once_leave_an_entry(compares: bool) {
 
 #[tokio::test]
 async fn a_lease_is_absent_to_every_explicit_call() {
-    let nodes = nodes(true);
+    let nodes = nodes(Over { compares: true, is_sealed: false });
     let (run, go) = begin(&nodes.here, "old");
     settle().await;
     assert!(nodes.backend.get("key").await.unwrap().is_some(), "it is there");
@@ -224,8 +258,8 @@ async fn a_lease_is_absent_to_every_explicit_call() {
     assert_eq!(nodes.there.increment("key", 1).await.unwrap(), 3, "the fill began before it");
 }
 
-async fn a_place_that_was_lost_costs_the_fill_its_entry_and_nothing_else(compares: bool) {
-    let nodes = nodes(compares);
+async fn a_place_that_was_lost_costs_the_fill_its_entry_and_nothing_else(over: Over) {
+    let nodes = nodes(over);
     let (run, go) = begin(&nodes.here, "old");
     settle().await;
     nodes.backend.clear("").await.unwrap();

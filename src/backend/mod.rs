@@ -5,7 +5,7 @@
 
 mod breaker;
 mod disowned;
-#[cfg(feature = "zstd")]
+#[cfg(any(feature = "zstd", feature = "encryption"))]
 mod envelope;
 #[cfg(all(feature = "file", unix))]
 mod file;
@@ -29,7 +29,9 @@ pub use self::redis::RedisBackplane;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBackend, RedisBackendBuilder};
 pub use breaker::{Breaker, BreakerState};
-#[cfg(feature = "zstd")]
+#[cfg(feature = "encryption")]
+pub use envelope::KeyRing;
+#[cfg(any(feature = "zstd", feature = "encryption"))]
 pub use envelope::{Envelope, EnvelopeBuilder};
 #[cfg(all(feature = "file", unix))]
 pub use file::{FileBackend, FileBackendBuilder};

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum_caching::{Backend, Cache, Envelope, EnvelopeBuilder, Event, testing::ManualClock};
+use axum_caching::{Backend, Cache, Envelope, EnvelopeBuilder, Event, KeyRing, testing::ManualClock};
 
 use crate::bytewise::Bytewise;
 
@@ -28,6 +28,11 @@ impl Stage {
     pub fn new(settings: impl Fn(EnvelopeBuilder) -> EnvelopeBuilder) -> Self {
         let clock = ManualClock::new();
         Self::over(Bytewise::new(clock.clock()), clock, settings)
+    }
+
+    /// One that encrypts.
+    pub fn sealing() -> Self {
+        Self::new(|it| it.keys(keys()))
     }
 
     pub fn over(stored: Bytewise, clock: ManualClock, settings: impl Fn(EnvelopeBuilder) -> EnvelopeBuilder) -> Self {
@@ -60,6 +65,10 @@ impl Stage {
     pub fn raw(&self, key: &str) -> Vec<u8> {
         self.stored.raw(key).expect("stored").to_vec()
     }
+}
+
+pub fn keys() -> KeyRing {
+    KeyRing::new([7; 32])
 }
 
 /// Whether some bytes are a part of others.

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use axum_caching::{
     Backend, Envelope, EnvelopeBuilder, MemoryBackend, TieredBackend,
-    testing::{Chaos, ManualClock, conformance},
+    testing::{
+        Chaos, ManualClock,
+        conformance::{self, add, basics, batches, counters, expiry, keys as keys_of, tokens, values},
+    },
 };
 
-use crate::bytewise::Bytewise;
+use crate::{bytewise::Bytewise, common::keys};
 
 async fn keeps_the_contract(settings: impl Fn(EnvelopeBuilder) -> EnvelopeBuilder) {
     let clock = ManualClock::new();
@@ -28,6 +31,34 @@ async fn keeps_the_contract(settings: impl Fn(EnvelopeBuilder) -> EnvelopeBuilde
 async fn an_envelope_that_compresses_keeps_every_rule() {
     keeps_the_contract(|it| it.compress_above(0)).await;
     keeps_the_contract(|it| it.compress_above(1_000)).await;
+}
+
+/// All but that no value is half of two, which encrypts a hundred mebibytes: that one is kept below, where it is less.
+#[tokio::test]
+async fn an_envelope_that_encrypts_keeps_the_rules() {
+    let clock = ManualClock::new();
+    let server = Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build());
+    let one = Envelope::builder(server).keys(keys()).build();
+    let advance = async |time| clock.advance(time);
+    basics::what_was_stored_is_found(&one).await;
+    basics::a_later_set_replaces_an_earlier_one(&one).await;
+    keys_of::any_text_is_a_key(&one).await;
+    keys_of::long_keys_are_not_cut(&one).await;
+    values::every_byte_comes_back(&one).await;
+    values::a_live_value_comes_back(&one).await;
+    values::a_large_value_is_kept_or_refused_aloud(&one).await;
+    add::stores_only_what_is_absent(&one).await;
+    add::leaves_the_end_of_what_is_there(&one, &advance).await;
+    batches::many_values_come_in_the_order_of_their_keys(&one).await;
+    batches::no_keys_are_no_error(&one).await;
+    counters::what_is_absent_counts_as_zero(&one).await;
+    tokens::stores_only_over_the_token(&one).await;
+    expiry::what_expired_is_absent_to_everything(&one, &advance).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_envelope_that_compresses_and_encrypts_keeps_every_rule() {
+    keeps_the_contract(|it| it.compress_above(0).keys(keys())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

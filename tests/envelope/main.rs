@@ -1,5 +1,5 @@
 //! What is stored in an envelope: compressed, and read only if it is what was stored.
-#![cfg(all(feature = "memory", feature = "axum", feature = "zstd"))]
+#![cfg(all(feature = "memory", feature = "axum", feature = "zstd", feature = "encryption"))]
 #![allow(
     clippy::allow_attributes,
     clippy::unwrap_used,
@@ -16,4 +16,8 @@ mod support;
 mod common;
 mod compression;
 mod contract;
+mod damage;
+mod encryption;
 mod golden;
+mod refilled;
+mod rotation;

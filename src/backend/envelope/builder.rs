@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "zstd")]
 use super::pack::Pack;
-use super::{Backend, Envelope, Work, Wrapping};
+use super::{Backend, Envelope, Work, Wrapping, keys::KeyRing};
 
 /// What is read is not larger than this once it is decompressed, unless somebody says otherwise.
 const MAX_DECOMPRESSED: usize = 64 << 20;
@@ -32,6 +32,7 @@ pub struct EnvelopeBuilder {
     #[cfg(feature = "zstd")]
     compression_level: i32,
     max_decompressed_bytes: usize,
+    keys: Option<KeyRing>,
 }
 
 impl EnvelopeBuilder {
@@ -43,6 +44,7 @@ impl EnvelopeBuilder {
             #[cfg(feature = "zstd")]
             compression_level: LEVEL,
             max_decompressed_bytes: MAX_DECOMPRESSED,
+            keys: None,
         }
     }
 
@@ -63,6 +65,33 @@ impl EnvelopeBuilder {
         self
     }
 
+    /// Entries are encrypted and authenticated, each for its key, and no others are read; by default they are not. See
+    /// [`Envelope`](Envelope#encryption).
+    ///
+    /// ```
+    /// # #[cfg(feature = "memory")]
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use axum_caching::{Backend, Cache, Envelope, KeyRing, MemoryBackend, Ttl};
+    ///
+    /// let server = MemoryBackend::default(); // in place of one that processes share
+    /// let keys = KeyRing::new([7; 32]); // in place of random bytes
+    /// let cache = Cache::new(Envelope::builder(server.clone()).keys(keys).build());
+    ///
+    /// cache.set("name", "Ada Lovelace", Ttl::Default).await?;
+    /// let stored = server.get("name").await?.unwrap();
+    /// assert!(!stored.to_bytes()?.windows(3).any(|part| part == b"Ada"));
+    ///
+    /// // Under another key it does not open.
+    /// server.set("other", stored, None).await?;
+    /// assert_eq!(cache.get::<String>("other").await?, None);
+    /// # Ok::<(), axum_caching::Error>(()) }).unwrap();
+    /// ```
+    #[cfg(feature = "encryption")]
+    pub fn keys(mut self, keys: KeyRing) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
     /// An entry that says that it is larger than this once it is decompressed is not read: no memory is taken for it. 64
     /// MiB by default. Larger ones are stored as they are.
     pub fn max_decompressed_bytes(mut self, bytes: usize) -> Self {
@@ -76,7 +105,7 @@ impl EnvelopeBuilder {
         let pack = self.compress_above.map(|above| Pack { above, level: self.compression_level.clamp(1, 22) });
         #[cfg(not(feature = "zstd"))]
         let pack = None;
-        let wrapping = Wrapping { pack, max: self.max_decompressed_bytes };
+        let wrapping = Wrapping { pack, max: self.max_decompressed_bytes, keys: self.keys };
         Envelope { backend: self.backend, wrapping: Arc::new(wrapping), work: Work::new() }
     }
 }

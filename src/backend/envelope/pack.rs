@@ -11,22 +11,23 @@ pub(super) struct Pack {
 }
 
 impl Pack {
+    pub(super) fn above(self) -> usize {
+        self.above
+    }
+
+    pub(super) fn level(self) -> i32 {
+        self.level
+    }
+
     /// The bytes compressed, if that saves at least `price`.
-    #[cfg(feature = "zstd")]
     pub(super) fn pack(self, bytes: &[u8], price: usize) -> Option<Vec<u8>> {
         // Compression may be left out, so that whatever is wrong with it is no error.
         let packed = zstd::bulk::compress(bytes, self.level).ok()?;
         (packed.len() + price < bytes.len()).then_some(packed)
     }
-
-    #[cfg(not(feature = "zstd"))]
-    pub(super) fn pack(self, _: &[u8], _: usize) -> Option<Vec<u8>> {
-        None
-    }
 }
 
 /// The bytes that were compressed, which are exactly as many as `length`, behind those that are `kept`.
-#[cfg(feature = "zstd")]
 pub(super) fn unpack(packed: &[u8], kept: &[u8], length: usize) -> Result<Vec<u8>, Refusal> {
     let mut bytes = vec![0; kept.len() + length];
     let (before, room) = bytes.split_at_mut(kept.len());
@@ -37,12 +38,7 @@ pub(super) fn unpack(packed: &[u8], kept: &[u8], length: usize) -> Result<Vec<u8
     }
 }
 
-#[cfg(not(feature = "zstd"))]
-pub(super) fn unpack(_: &[u8], _: &[u8], _: usize) -> Result<Vec<u8>, Refusal> {
-    Err(Refusal::NoZstd)
-}
-
-#[cfg(all(test, feature = "zstd"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

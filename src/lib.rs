@@ -108,7 +108,8 @@
 //! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; with the feature `file` `FileBackend`, a
 //! directory that processes share (1 GiB and 100 000 entries); with the feature `redis` `RedisBackend`: Redis and Valkey as
 //! one server, with Sentinel or as a cluster; with the feature `memcached` `MemcachedBackend`. [`TieredBackend`] has copies in
-//! memory of what one of them keeps, and a [`Backplane`] tells the nodes of each other's changes. Others implement [`Backend`].
+//! memory of what one of them keeps, and a [`Backplane`] tells the nodes of each other's changes. `Envelope` compresses what
+//! is stored (feature `zstd`) and encrypts it (feature `encryption`). Others implement [`Backend`].
 //!
 //! Which one it is may be said by a URL, a file or the environment: [`Cache::connect`], [`CacheConfig`], [`Cache::from_env`].
 //!

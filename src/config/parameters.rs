@@ -6,7 +6,7 @@ use super::{near::nearest, units};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Words of which one in a name says that its value is nobody's business.
-const SECRET: &[&str] = &["pass", "pwd", "secret", "token", "user"];
+const SECRET: &[&str] = &["pass", "pwd", "secret", "token", "user", "encrypt"];
 
 /// How much of a text an error repeats.
 const MOST_SHOWN: usize = 80;
@@ -69,7 +69,8 @@ impl fmt::Debug for Parameter {
 /// Whether what stands under this name is not to be shown.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    SECRET.iter().any(|word| name.contains(word)) || nearest(&name, ["password", "username"]).is_some()
+    SECRET.iter().any(|word| name.contains(word))
+        || nearest(&name, ["password", "username", "encryption_keys"]).is_some()
 }
 
 /// Whether it can be a name at all; a part of a password that was not encoded often is not.

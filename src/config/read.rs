@@ -58,8 +58,11 @@ impl<'de> Visitor<'de> for Whole {
                 "url" => urls.replace(map.next_value::<ListOfUrls>()?.0).is_some(),
                 "profiles" => profiles.replace(map.next_value::<Profiles>()?).is_some(),
                 name if backends::has_key(name) => {
-                    let text = map.next_value::<Scalar>();
-                    let text = text.map_err(|error| A::Error::custom(format_args!("`{key}`: {error}")))?.0;
+                    let text = match name {
+                        "encryption_keys" => map.next_value::<Scalars>().map(|all| all.0),
+                        _ => map.next_value::<Scalar>().map(|one| one.0),
+                    };
+                    let text = text.map_err(|error| A::Error::custom(format_args!("`{key}`: {error}")))?;
                     let twice = parameters.0.iter().any(|it| it.key == key);
                     parameters.0.push(Parameter::new(key.clone(), text));
                     twice
@@ -149,5 +152,36 @@ impl Visitor<'_> for OneScalar {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
         Ok(Scalar(text.to_owned()))
+    }
+}
+
+/// One value, or a list of them, as one text with commas between.
+struct Scalars(String);
+
+impl<'de> Deserialize<'de> for Scalars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ManyScalars)
+    }
+}
+
+struct ManyScalars;
+
+impl<'de> Visitor<'de> for ManyScalars {
+    type Value = Scalars;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or a list of texts")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Scalars, E> {
+        Ok(Scalars(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalars, A::Error> {
+        let mut all = Vec::new();
+        while let Some(text) = list.next_element::<Scalar>()? {
+            all.push(text.0);
+        }
+        Ok(Scalars(all.join(",")))
     }
 }

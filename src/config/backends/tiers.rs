@@ -23,7 +23,7 @@ fn two(_: Address, _: Address) -> Result<Make> {
 }
 
 #[cfg(feature = "memory")]
-fn two(near: Address, far: Address) -> Result<Make> {
+fn two(mut near: Address, far: Address) -> Result<Make> {
     use std::sync::Arc;
 
     use crate::{backend::TieredBackendBuilder, config::settings::set};
@@ -38,6 +38,8 @@ fn two(near: Address, far: Address) -> Result<Make> {
         let name = far.scheme.name;
         return Err(wrong(format!("the second of two tiers is what processes share, as redis://; found {name}://")));
     }
+    // Copies are as they are read: this says that it means nothing to them.
+    drop(super::envelope::take(&mut near)?);
     let (max_bytes, max_entries, lag) = checked(near, |near| {
         near.has_no_host()?;
         near.has_no_path()?;
@@ -57,16 +59,17 @@ type Kept = Box<dyn FnOnce(Option<&crate::clock::Clock>) -> Result<crate::backen
 
 /// What is shared, with a backplane where it has one.
 #[cfg(feature = "memory")]
-fn kept(far: Address) -> Result<Kept> {
+fn kept(mut far: Address) -> Result<Kept> {
     use crate::backend::TieredBackend;
 
     #[cfg(feature = "redis")]
     if far.scheme.family == Family::Redis {
+        let around = super::envelope::take(&mut far)?;
         let make = checked(far, super::redis::backend)?;
         return Ok(Box::new(|_| {
             let redis = make()?;
             let backplane = redis.backplane("tiers");
-            Ok(TieredBackend::builder(redis).backplane(backplane))
+            Ok(TieredBackend::builder(around(std::sync::Arc::new(redis))).backplane(backplane))
         }));
     }
     let make = super::read(far)?;

@@ -60,8 +60,8 @@ use crate::{
 ///
 /// # Costs
 ///
-/// Up to 64 KiB are compressed, and up to 256 KiB encrypted or opened, where the call is; more on a thread for blocking
-/// work, as many at once as there are processors. Without optimization encryption takes a second for each mebibyte;
+/// Up to 64 KiB are compressed, encrypted or opened where the call is; more on a thread for blocking work, as many at once
+/// as there are processors. Without optimization encryption takes a second for each mebibyte;
 /// `[profile.dev.package.axum-caching] opt-level = 3` in the application's `Cargo.toml` helps.
 ///
 /// # Stored bytes

@@ -1,6 +1,15 @@
 //! Compression, which is zstd.
 
+use std::cell::RefCell;
+
+use zstd::bulk::{self, Decompressor};
+
 use crate::value::enveloped::Refusal;
+
+thread_local! {
+    /// To make one takes longer than to open a page. It has some 160 KB, on each thread that opens.
+    static DECOMPRESSOR: RefCell<Decompressor<'static>> = RefCell::default();
+}
 
 /// What is compressed, and how much.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +31,7 @@ impl Pack {
     /// The bytes compressed, if that saves at least `price`.
     pub(super) fn pack(self, bytes: &[u8], price: usize) -> Option<Vec<u8>> {
         // Compression may be left out, so that whatever is wrong with it is no error.
-        let packed = zstd::bulk::compress(bytes, self.level).ok()?;
+        let packed = bulk::compress(bytes, self.level).ok()?;
         (packed.len() + price < bytes.len()).then_some(packed)
     }
 }
@@ -32,7 +41,8 @@ pub(super) fn unpack(packed: &[u8], kept: &[u8], length: usize) -> Result<Vec<u8
     let mut bytes = vec![0; kept.len() + length];
     let (before, room) = bytes.split_at_mut(kept.len());
     before.copy_from_slice(kept);
-    match zstd::bulk::decompress_to_buffer(packed, room) {
+    let with_own = |own: &RefCell<Decompressor<'_>>| own.borrow_mut().decompress_to_buffer(packed, room);
+    match DECOMPRESSOR.try_with(with_own).map_err(|_| Refusal::Damaged)? {
         Ok(found) if found == length => Ok(bytes),
         _ => Err(Refusal::Damaged),
     }

@@ -59,11 +59,12 @@ type Kept = Box<dyn FnOnce(Option<&crate::clock::Clock>) -> Result<crate::backen
 
 /// What is shared, with a backplane where it has one.
 #[cfg(feature = "memory")]
-fn kept(mut far: Address) -> Result<Kept> {
+fn kept(far: Address) -> Result<Kept> {
     use crate::backend::TieredBackend;
 
     #[cfg(feature = "redis")]
     if far.scheme.family == Family::Redis {
+        let mut far = far;
         let around = super::envelope::take(&mut far)?;
         let make = checked(far, super::redis::backend)?;
         return Ok(Box::new(|_| {

@@ -109,7 +109,8 @@
 //! directory that processes share (1 GiB and 100 000 entries); with the feature `redis` `RedisBackend`: Redis and Valkey as
 //! one server, with Sentinel or as a cluster; with the feature `memcached` `MemcachedBackend`. [`TieredBackend`] has copies in
 //! memory of what one of them keeps, and a [`Backplane`] tells the nodes of each other's changes, by pub/sub of Redis
-//! (`RedisBackplane`) or by its client tracking (`RedisTracking`). Others implement [`Backend`].
+//! (`RedisBackplane`) or by its client tracking (`RedisTracking`). `Envelope` compresses what is stored (feature `zstd`) and
+//! encrypts it (feature `encryption`). Others implement [`Backend`].
 //!
 //! Which one it is may be said by a URL, a file or the environment: [`Cache::connect`], [`CacheConfig`], [`Cache::from_env`].
 //!
@@ -127,6 +128,8 @@
 //! | `memcached` | no | no `MemcachedBackend` |
 //! | `redis` | no | no `RedisBackend`; Rust 1.88 or later |
 //! | `redis-tls` | no | no TLS to Redis: `rediss://` is refused |
+//! | `zstd` | no | no `Envelope` that compresses what is stored; needs a C compiler |
+//! | `encryption` | no | no `Envelope` that encrypts and authenticates what is stored |
 //! | `testing` | no | no `testing`: manual clock, assertions, a backend that breaks, conformance suite for backends |
 //!
 //! Rust 1.85 or later. `unsafe` is forbidden.
@@ -167,9 +170,13 @@ pub mod testing;
 #[doc(hidden)]
 pub mod private;
 
+#[cfg(feature = "encryption")]
+pub use backend::KeyRing;
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{Backplane, Listener, MemoryBackend, MemoryBackendBuilder, TieredBackend, TieredBackendBuilder};
+#[cfg(any(feature = "zstd", feature = "encryption"))]
+pub use backend::{Envelope, EnvelopeBuilder};
 #[cfg(all(feature = "file", unix))]
 pub use backend::{FileBackend, FileBackendBuilder};
 #[cfg(feature = "memcached")]

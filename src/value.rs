@@ -1,3 +1,5 @@
+pub(crate) mod enveloped;
+
 use std::{
     any::Any,
     fmt,
@@ -12,6 +14,9 @@ use crate::error::Result;
 /// What the bytes of an entry begin with; a version and a kind follow.
 pub(crate) const MAGIC: &[u8; 3] = b"axc";
 pub(crate) const VERSION: u8 = 1;
+
+/// So long is what an entry begins with and is told from all others by: magic, version, kind, and a nonce.
+pub(crate) const TOKEN: usize = MAGIC.len() + 2 + 8;
 
 /// The kind of what a fill puts into the slot of its key: it holds nothing, and is absent to every reader.
 pub(crate) const LEASE: u8 = b'l';

@@ -153,6 +153,24 @@ async fn a_run_elsewhere_that_fails_is_not_waited_for_any_longer() {
     assert_eq!(here.get::<String>("key").await.unwrap().as_deref(), Some("there"), "what it made is stored");
 }
 
+#[cfg(feature = "encryption")]
+#[tokio::test(start_paused = true)]
+async fn it_is_the_same_where_entries_are_encrypted() {
+    let plain = Nodes::new();
+    let sealed = axum_caching::Envelope::builder(Arc::clone(&plain.backend)).keys(axum_caching::KeyRing::new([7; 32]));
+    let nodes = Nodes { backend: Arc::new(sealed.build()), ..plain };
+    let (here, there) = (nodes.node(), nodes.node());
+    let (run, end) = nodes.begin(&here);
+    settle().await;
+    let (began, waits) = (Instant::now(), nodes.call(&there, "there"));
+    settle().await;
+    end.send(None).unwrap();
+    run.await.unwrap().unwrap_err();
+    assert_eq!(waits.await.unwrap(), "there");
+    assert!(began.elapsed() < WAIT / 2);
+    assert_eq!(here.get::<String>("key").await.unwrap().as_deref(), Some("there"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_goes_away_ends_its_run_for_other_processes_too() {
     let nodes = Nodes::new();

@@ -1,5 +1,5 @@
 //! Purges by one process against fills of another, over a shared backend: one that compares and sets, one that does not,
-//! and one that does not and answers at once.
+//! one that does not and answers at once, and the first two with an envelope around them.
 #![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -30,6 +30,10 @@ enum Class {
     Compares,
     Guarded,
     GuardedAtOnce,
+    #[cfg(all(feature = "zstd", feature = "encryption"))]
+    ComparesSealed,
+    #[cfg(all(feature = "zstd", feature = "encryption"))]
+    GuardedSealed,
 }
 
 /// As a database would be that is embedded in each process: no answer has to be waited for.
@@ -63,6 +67,12 @@ impl Backend for Embedded {
     }
 }
 
+#[cfg(all(feature = "zstd", feature = "encryption"))]
+fn sealed(backend: impl Backend) -> Arc<dyn Backend> {
+    let keys = axum_caching::KeyRing::new([7; 32]);
+    Arc::new(axum_caching::Envelope::builder(backend).compress_above(0).keys(keys).build())
+}
+
 fn nodes(class: Class) -> Nodes {
     let clock = ManualClock::new();
     let memory = MemoryBackend::builder().clock(clock.clock()).build();
@@ -70,8 +80,12 @@ fn nodes(class: Class) -> Nodes {
         Class::Compares => Arc::new(Chaos::remote(memory)),
         Class::Guarded => Arc::new(Bytewise::shared(clock.clock())),
         Class::GuardedAtOnce => Arc::new(Embedded(memory)),
+        #[cfg(all(feature = "zstd", feature = "encryption"))]
+        Class::ComparesSealed => sealed(Chaos::remote(memory)),
+        #[cfg(all(feature = "zstd", feature = "encryption"))]
+        Class::GuardedSealed => sealed(Bytewise::shared(clock.clock())),
     };
-    assert_eq!(backend.compares(), class == Class::Compares);
+    assert_eq!(backend.compares(), format!("{class:?}").starts_with("Compares"));
     let node = || {
         let profile = Profile::ttl(MINUTE).stale_while_revalidate(MINUTE).stale_if_error(10 * MINUTE);
         Cache::builder(Arc::clone(&backend)).clock(clock.clock()).profile(profile).build()
@@ -130,6 +144,22 @@ macro_rules! over_each_class {
             #[tokio::test]
             async fn $test() {
                 super::$test(super::Class::GuardedAtOnce).await;
+            }
+        )*}
+
+        #[cfg(all(feature = "zstd", feature = "encryption"))]
+        mod compared_and_sealed {$(
+            #[tokio::test]
+            async fn $test() {
+                super::$test(super::Class::ComparesSealed).await;
+            }
+        )*}
+
+        #[cfg(all(feature = "zstd", feature = "encryption"))]
+        mod guarded_and_sealed {$(
+            #[tokio::test]
+            async fn $test() {
+                super::$test(super::Class::GuardedSealed).await;
             }
         )*}
     };
@@ -281,4 +311,17 @@ async fn a_place_that_was_lost_costs_the_fill_its_entry_and_nothing_else(class: 
     settle().await;
     assert_eq!(read(&nodes.there, "new").await, "new");
     assert_eq!(read(&nodes.here, "newer").await, "new");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_makes_room_for_a_fill() {
+    let nodes = nodes(Class::Compares);
+    for value in
+        [Value::integer(7), Value::from_bytes("of somebody else"), Value::from_bytes("axc\x07 of another version")]
+    {
+        nodes.backend.set("key", value.clone(), None).await.unwrap();
+        assert_eq!(read(&nodes.here, "new").await, "new", "{value:?}");
+        settle().await;
+        assert_eq!(read(&nodes.there, "newer").await, "new", "{value:?}");
+    }
 }

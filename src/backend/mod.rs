@@ -5,6 +5,8 @@
 
 mod breaker;
 mod disowned;
+#[cfg(any(feature = "zstd", feature = "encryption"))]
+mod envelope;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod future;
@@ -27,6 +29,10 @@ pub use self::redis::{RedisBackend, RedisBackendBuilder};
 #[cfg(all(feature = "redis", feature = "memory"))]
 pub use self::redis::{RedisBackplane, RedisTracking};
 pub use breaker::{Breaker, BreakerState};
+#[cfg(feature = "encryption")]
+pub use envelope::KeyRing;
+#[cfg(any(feature = "zstd", feature = "encryption"))]
+pub use envelope::{Envelope, EnvelopeBuilder};
 #[cfg(all(feature = "file", unix))]
 pub use file::{FileBackend, FileBackendBuilder};
 pub use future::BackendFuture;

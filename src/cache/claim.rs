@@ -94,7 +94,11 @@ impl Cache {
     async fn take_token(&self, primary: &Arc<str>, is_absent: bool) -> Result<Option<Claim>> {
         if !is_absent {
             if let Some(value) = self.core.backend.get_through(primary).await? {
-                return Ok(Token::of(&value).map(Claim::Token));
+                match Token::of(&value) {
+                    Some(token) => return Ok(Some(Claim::Token(token))),
+                    // Nothing to compare with, as an integer or what somebody else wrote: it makes room for a lease.
+                    None => self.make_room(primary).await?,
+                }
             }
         }
         let (core, key, own) = (Arc::clone(&self.core), Arc::clone(primary), lease(stamps::fresh()));
@@ -105,6 +109,11 @@ impl Cache {
         }
         // Somebody else's will do: it was there before the data is read.
         Ok(self.core.backend.get_through(primary).await?.as_ref().and_then(Token::of).map(Claim::Token))
+    }
+
+    async fn make_room(&self, primary: &Arc<str>) -> Result<()> {
+        let (core, key) = (Arc::clone(&self.core), Arc::clone(primary));
+        self.send(&mut self.core.bound(), async move { core.backend.delete(&key).await.map(drop) }).await
     }
 
     /// Others are told of the end of a lease where they may wait for it.

@@ -44,6 +44,11 @@ use crate::{
 /// | `redis+sentinel://[user:password@]host[:port],host../master[/database]`, `rediss+sentinel://..` | the master of that name; the hosts are sentinels, the user is the server's | those of one server but `replicas`; `read_from_replicas`, `sentinel_username`, `sentinel_password`, `sentinel_tls` |
 /// | `redis+cluster://[user:password@]host[:port],host..`, `rediss+cluster://..` | a cluster; the hosts are some of its nodes | those of one server but `replicas` and `database`; `read_from_replicas` |
 ///
+/// Those of files and servers have `compress_above`, `compression_level` and `max_decompressed_bytes` too, which put an
+/// `Envelope` around the backend (feature `zstd`). `encryption_keys` makes it encrypt (feature `encryption`): keys with
+/// commas between or a list of them, the first of which writes. They stand beside the URL or in `CACHE_ENCRYPTION_KEYS`,
+/// and in no URL. Of two tiers it is around the second.
+///
 /// `valkey://` and `valkeys://` are other names for `redis://` and `rediss://`.
 ///
 /// Each is named like the method of the builder that it stands for, which says what it does and what it is by default;

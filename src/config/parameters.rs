@@ -6,10 +6,10 @@ use super::{near::nearest, units};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Words of which one in a name says that its value is nobody's business.
-const SECRET: &[&str] = &["pass", "pwd", "secret", "token", "user", "tls_key"];
+const SECRET: &[&str] = &["pass", "pwd", "secret", "token", "user", "tls_key", "encrypt"];
 
 /// Names of which a slip is one for the same.
-const SECRET_NAMES: [&str; 3] = ["password", "username", "tls_key"];
+const SECRET_NAMES: [&str; 4] = ["password", "username", "tls_key", "encryption_keys"];
 
 /// How much of a text an error repeats.
 const MOST_SHOWN: usize = 80;

@@ -3,7 +3,7 @@
 use super::{
     CacheConfig,
     address::Address,
-    backends::{Family, Make, tiers},
+    backends::{Family, Make, envelope, tiers},
     parameters::{Parameter, may_show, wrong},
     settings::{self, Settings},
 };
@@ -37,7 +37,7 @@ impl Tier {
         let Ok(address) = self.read() else { return "..".to_owned() };
         let user = if address.username.is_some() || address.password.is_some() { "..@" } else { "" };
         let hosts: Vec<_> = address.hosts.iter().map(ToString::to_string).collect();
-        let is_known = |key: &str| address.scheme.keys.contains(&key) || settings::keys().any(|known| known == key);
+        let is_known = |key: &str| address.scheme.keys().chain(settings::keys()).any(|known| known == key);
         let open = address.parameters.0.iter().filter(|it| it.is_open && may_show(&it.text) && is_known(&it.key));
         let open: Vec<_> = open.map(|it| format!("{}={}", it.key, it.text)).collect();
         let query = if open.is_empty() { String::new() } else { format!("?{}", open.join("&")) };
@@ -56,6 +56,7 @@ impl CacheConfig {
         let mut beside = self.parameters.clone();
         let mut settings = beside.split_off(&common);
         for address in &mut addresses {
+            envelope::is_not_in(address)?;
             settings.0.extend(address.parameters.split_off(&common).0);
         }
         for parameter in beside.0 {
@@ -72,7 +73,7 @@ impl CacheConfig {
 
 /// Which of several tiers a parameter is for that stands beside their URLs.
 fn tier_of(parameter: &Parameter, tiers: &[Address]) -> Result<usize> {
-    let mut whose = tiers.iter().enumerate().filter(|(_, tier)| tier.scheme.keys.contains(&parameter.key.as_str()));
+    let mut whose = tiers.iter().enumerate().filter(|(_, tier)| tier.scheme.keys().any(|key| key == parameter.key));
     match (whose.next(), whose.next()) {
         (Some((at, _)), None) => Ok(at),
         (None, _) => Err(wrong(format!("{parameter} means nothing to any of the tiers"))),

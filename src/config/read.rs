@@ -59,7 +59,10 @@ impl<'de> Visitor<'de> for Whole {
                 "url" => urls.replace(map.next_value::<ListOfUrls>()?.0).is_some(),
                 "profiles" => profiles.replace(map.next_value::<Profiles>()?).is_some(),
                 name if backends::has_key(name) => {
-                    let given = map.next_value::<Scalar>();
+                    let given = match name {
+                        "encryption_keys" => map.next_value::<Scalars>().map(|all| all.0),
+                        _ => map.next_value::<Scalar>(),
+                    };
                     let given = given.map_err(|error| A::Error::custom(format_args!("`{key}`: {error}")))?;
                     if !given.is_exact && is_secret(&key) {
                         return Err(A::Error::custom(format_args!(
@@ -185,6 +188,38 @@ impl<'de> Visitor<'de> for OneScalar {
             Some(key) if key == NUMBER => Ok(Scalar::exact(&map.next_value::<String>()?)),
             _ => Err(A::Error::invalid_type(Unexpected::Map, &self)),
         }
+    }
+}
+
+/// One value, or a list of them, as one text with commas between.
+struct Scalars(Scalar);
+
+impl<'de> Deserialize<'de> for Scalars {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ManyScalars)
+    }
+}
+
+struct ManyScalars;
+
+impl<'de> Visitor<'de> for ManyScalars {
+    type Value = Scalars;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, or a list of texts")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Scalars, E> {
+        Ok(Scalars(Scalar::exact(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalars, A::Error> {
+        let (mut all, mut is_exact) = (Vec::new(), true);
+        while let Some(one) = list.next_element::<Scalar>()? {
+            is_exact &= one.is_exact;
+            all.push(one.text);
+        }
+        Ok(Scalars(Scalar { text: all.join(","), is_exact }))
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) const MAX_KEY: usize = 512;
 pub(crate) const MAX_TEXT: usize = 8 * 1024;
 
 /// What the keys of the cache's own records begin with, behind the scope; no key of a user's begins with it.
-#[cfg(feature = "memory")]
+#[cfg(any(feature = "memory", feature = "zstd", feature = "encryption"))]
 pub(crate) const CONTROL: &str = "@t/";
 
 /// The key of an entry, and the text behind the digests in it.

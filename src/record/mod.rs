@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Numbers are little endian. What comes before the head length is the token of the record, by which it is told from all
-//! others.
+//! others. In the place of the head length an envelope has a number that is none (`value/enveloped.rs`).
 //! The head is small and length-checked; the body is a raw slice and read back without a copy. Bytes come from a
 //! backend and may be anything: whatever is not exactly a record is an error, which counts as a miss.
 
@@ -23,10 +23,9 @@ pub(crate) use self::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    value::{ENDED, LEASE, Live, MAGIC, VERSION, Value},
+    value::{ENDED, LEASE, Live, MAGIC, TOKEN, VERSION, Value, enveloped},
 };
 
-const TOKEN: usize = MAGIC.len() + 2 + 8;
 const PREFIX: usize = TOKEN + 4;
 
 /// When a record may be used, and what tells it from others. All times are UNIX milliseconds.
@@ -149,6 +148,9 @@ impl<P: Payload> Record<P> {
         if *version != VERSION {
             return Err(wrong(format!("version {version}, expected {VERSION}")));
         }
+        if let Some(why) = enveloped::why_unread(bytes) {
+            return Err(wrong(why));
+        }
         if *kind != P::KIND {
             return Err(wrong(format!("entry of kind {kind}, expected kind {}", P::KIND)));
         }
@@ -234,9 +236,17 @@ pub(crate) fn is_lease(value: &Value) -> bool {
 pub(crate) fn is_of_another_reader(value: &Value) -> bool {
     let kind = value.live_kind().or_else(|| {
         let prefix = value.as_bytes()?.get(..PREFIX)?;
-        (prefix.starts_with(MAGIC) && prefix[MAGIC.len()] == VERSION).then(|| prefix[MAGIC.len() + 1])
+        let is_whole = prefix.starts_with(MAGIC) && prefix[MAGIC.len()] == VERSION;
+        // What is in an envelope that was not opened nobody can read.
+        (is_whole && enveloped::why_unread(prefix).is_none()).then(|| prefix[MAGIC.len() + 1])
     });
     matches!(kind, Some(RESPONSE | MEMO))
+}
+
+/// As it is written: what is longer would be taken for an envelope.
+fn length_of_head(length: usize) -> Result<u32> {
+    let length = u32::try_from(length).ok().filter(|length| *length < enveloped::FIRST);
+    length.ok_or_else(|| Error::message(ErrorKind::TooLarge, "head of nearly 4 GiB"))
 }
 
 fn wrong(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
@@ -255,7 +265,7 @@ impl<P: Payload> Live for Record<P> {
         let (head, body) = self.payload.encode()?;
         let head = postcard::to_allocvec(&(&self.meta, head, body.len() as u64))
             .map_err(|error| Error::new(ErrorKind::Encode, error))?;
-        let length = u32::try_from(head.len()).map_err(|_| Error::message(ErrorKind::TooLarge, "head over 4 GiB"))?;
+        let length = length_of_head(head.len())?;
         let mut bytes = BytesMut::with_capacity(PREFIX + head.len() + body.len());
         bytes.put_slice(MAGIC);
         bytes.put_u8(VERSION);

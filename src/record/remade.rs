@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Error, ErrorKind, MAGIC, Meta, PREFIX, Result, TOKEN, VERSION, wrong};
-use crate::value::Value;
+use super::{Error, ErrorKind, MAGIC, Meta, PREFIX, Result, TOKEN, VERSION, length_of_head, wrong};
+use crate::value::{Value, enveloped};
 
 /// The record in a value, with what `change` makes of its metadata; `None` if it is no record, as an integer is none,
 /// or if `change` refuses.
@@ -34,8 +34,7 @@ fn from_bytes(bytes: &Bytes, mut change: impl FnMut(&mut Meta) -> bool) -> Resul
     }
     let changed = meta.nonce;
     let meta = postcard::to_allocvec(&meta).map_err(|error| Error::new(ErrorKind::Encode, error))?;
-    let new = u32::try_from(meta.len() + payload.len())
-        .map_err(|_| Error::message(ErrorKind::TooLarge, "head over 4 GiB"))?;
+    let new = length_of_head(meta.len() + payload.len())?;
     let body = &bytes[PREFIX + length..];
     let mut remade = BytesMut::with_capacity(PREFIX + meta.len() + payload.len() + body.len());
     remade.put_slice(&bytes[..nonce.start]);
@@ -52,6 +51,9 @@ fn head(bytes: &[u8]) -> Result<(usize, &[u8])> {
     let (prefix, rest) = bytes.split_at_checked(PREFIX).ok_or_else(|| wrong("too short"))?;
     if !prefix.starts_with(MAGIC) || prefix[MAGIC.len()] != VERSION {
         return Err(wrong("not written by this version"));
+    }
+    if let Some(why) = enveloped::why_unread(bytes) {
+        return Err(wrong(why));
     }
     let length: [u8; 4] = prefix[PREFIX - 4..].try_into().map_err(|_| wrong("too short"))?;
     let length = usize::try_from(u32::from_le_bytes(length)).map_err(|_| wrong("head too long"))?;

@@ -19,6 +19,15 @@ fn a_backend_that_is_not_compiled_in_names_its_feature() {
         (cfg!(feature = "redis-tls"), "rediss://h", "rediss:// needs the feature `redis-tls`"),
         (cfg!(feature = "redis-tls"), "rediss+sentinel://h/m", "rediss+sentinel:// needs the feature `redis-tls`"),
         (cfg!(feature = "redis-tls"), "rediss+cluster://h", "rediss+cluster:// needs the feature `redis-tls`"),
+        (
+            cfg!(all(feature = "redis", feature = "zstd")),
+            "redis://h?compress_above=1KiB",
+            if cfg!(feature = "zstd") {
+                "redis:// needs the feature `redis`"
+            } else {
+                "`compress_above` needs the feature `zstd`"
+            },
+        ),
         (cfg!(feature = "json"), "null://?serializer=json", "`serializer` needs the feature `json`"),
     ];
     for (is_there, url, expected) in all {
@@ -29,6 +38,20 @@ fn a_backend_that_is_not_compiled_in_names_its_feature() {
                 assert_eq!(error.kind(), ErrorKind::Config);
                 assert_eq!(error.to_string(), format!("wrong configuration: {expected}"));
             }
+        }
+    }
+}
+
+#[test]
+fn keys_need_the_feature_that_encrypts() {
+    let key = "07".repeat(32);
+    let config = CacheConfig::from_vars([("CACHE_URL", "redis://h"), ("CACHE_ENCRYPTION_KEYS", &key)]);
+    match config {
+        Ok(_) => assert_eq!((cfg!(feature = "redis"), cfg!(feature = "encryption")), (true, true)),
+        Err(error) if cfg!(feature = "encryption") => assert!(error.to_string().contains("redis:// needs the feature")),
+        Err(error) => {
+            let expected = "wrong configuration: `CACHE_ENCRYPTION_KEYS` needs the feature `encryption`";
+            assert_eq!(error.to_string(), expected);
         }
     }
 }

@@ -18,6 +18,8 @@ mod support;
     feature = "memcached",
     feature = "redis-tls",
     feature = "json",
+    feature = "zstd",
+    feature = "encryption",
     feature = "axum",
     unix
 ))]

@@ -13,6 +13,8 @@ mod support;
 
 mod chaos;
 mod deployments;
+#[cfg(all(feature = "zstd", feature = "encryption"))]
+mod envelope;
 mod ladder;
 mod nodes;
 mod outages;

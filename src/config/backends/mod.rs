@@ -1,5 +1,6 @@
 //! The backends that a configuration can name, a file each.
 
+pub(super) mod envelope;
 #[cfg(all(feature = "file", unix))]
 mod file;
 #[cfg(feature = "memcached")]
@@ -39,11 +40,19 @@ pub(super) struct Scheme {
     pub(super) family: Family,
     /// Without a network: an `@` is no sign of a user.
     pub(super) is_local: bool,
-    /// The parameters, beside those of every cache.
-    pub(super) keys: &'static [&'static str],
+    /// The parameters, beside those of every cache and of envelopes.
+    keys: &'static [&'static str],
     feature: &'static str,
     /// Where the feature is.
     read: Option<Read>,
+}
+
+impl Scheme {
+    /// The parameters, beside those of every cache.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        let envelope = if envelope::is_for(self.family) { envelope::KEYS } else { &[] };
+        self.keys.iter().chain(envelope).copied()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,17 +180,20 @@ pub(super) fn scheme(name: &str) -> Option<&'static Scheme> {
 }
 
 /// What makes the backend of this address, all of whose parameters mean something to it.
-fn read(address: Address) -> Result<Make> {
+fn read(mut address: Address) -> Result<Make> {
+    let around = envelope::take(&mut address)?;
     let read = address.scheme.read;
     // Without its feature it is refused before.
-    checked(address, |address| read.map_or_else(|| Err(wrong("there is no such backend")), |read| read(address)))
+    let make =
+        checked(address, |address| read.map_or_else(|| Err(wrong("there is no such backend")), |read| read(address)))?;
+    Ok(Box::new(|clock| make(clock).map(around)))
 }
 
 /// What is read of this address, which has to be all there is to read.
 fn checked<T>(mut address: Address, read: impl FnOnce(&mut Address) -> Result<T>) -> Result<T> {
     let scheme = address.scheme;
     let whose = format!("{}://", scheme.name);
-    let known: Vec<_> = scheme.keys.iter().copied().chain(settings::keys()).collect();
+    let known: Vec<_> = scheme.keys().chain(settings::keys()).collect();
     if let Some(parameter) = address.parameters.0.iter().find(|it| !known.contains(&it.key.as_str())) {
         return Err(unknown(parameter, &whose, &known));
     }
@@ -201,7 +213,7 @@ pub(super) fn has_key(key: &str) -> bool {
 }
 
 pub(super) fn keys() -> impl Iterator<Item = &'static str> {
-    settings::keys().chain(SCHEMES.iter().flat_map(|scheme| scheme.keys.iter().copied()))
+    settings::keys().chain(SCHEMES.iter().flat_map(Scheme::keys))
 }
 
 /// Who asks: what stands before the `@`, or in parameters of these names, but not in both.

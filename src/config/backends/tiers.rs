@@ -25,7 +25,7 @@ fn two(_: Address, _: Address) -> Result<Make> {
 }
 
 #[cfg(feature = "memory")]
-fn two(near: Address, far: Address) -> Result<Make> {
+fn two(mut near: Address, far: Address) -> Result<Make> {
     use std::sync::Arc;
 
     use crate::{backend::TieredBackendBuilder, config::settings::set};
@@ -40,6 +40,8 @@ fn two(near: Address, far: Address) -> Result<Make> {
         let name = far.scheme.name;
         return Err(wrong(format!("the second of two tiers is what processes share, as redis://; found {name}://")));
     }
+    // Copies are as they are read: this says that it means nothing to them.
+    drop(super::envelope::take(&mut near)?);
     let (max_bytes, max_entries, lag, backplane) = checked(near, |near| {
         near.has_no_host()?;
         near.has_no_path()?;
@@ -96,10 +98,12 @@ fn kept(far: Address, backplane: Option<&Parameter>) -> Result<Kept> {
     let hears = Hears::read(backplane, &far)?;
     #[cfg(feature = "redis")]
     if far.scheme.family == Family::Redis {
+        let mut far = far;
+        let around = super::envelope::take(&mut far)?;
         let make = checked(far, super::redis::backend)?;
         return Ok(Box::new(move |_| {
             let redis = make()?;
-            let builder = TieredBackend::builder(redis.clone());
+            let builder = TieredBackend::builder(around(std::sync::Arc::new(redis.clone())));
             Ok(match hears {
                 Hears::Nothing => builder,
                 Hears::PubSub => builder.backplane(redis.backplane("tiers")),

@@ -1,5 +1,6 @@
 //! With every backend that there is.
 
+mod envelopes;
 mod environment;
 mod errors;
 mod files;

@@ -84,6 +84,11 @@ const URLS: &[&str] = &[
     "memory:// + redis://u:{}@h:x",
     "memory:// + redis://u:{}@h",
     "redis://u:a + {}@h",
+    "redis://h?encryption_keys={}",
+    "redis://h?encryption_key={}",
+    "redis://h?encription_keys={}",
+    "memory://?encryption_keys={}",
+    "memory:// + redis://h?encryption_keys={}",
     "redis://u:1 + {}@h",
     // Encoded, in the wrong place.
     "redis://h?replicas=u%3A{}%40h2",
@@ -160,6 +165,9 @@ fn no_variable_shows_a_secret() {
         ("CACHE_MEMCACHED_USERNAME", secret),
         ("CACHE_MEMCACHED_PASSWORD", secret),
         ("CACHE_PASSWORD", secret),
+        ("CACHE_ENCRYPTION_KEYS", secret),
+        ("CACHE_ENCRYPTION_KEY", secret),
+        ("CACHE_OPTIONS", &format!("encryption_keys={secret}")),
         ("CACHE_USERNAME", secret),
         ("CACHE_PASSWD", secret),
         ("CACHE_SOMETHING", secret),
@@ -197,6 +205,9 @@ fn no_file_shows_a_secret_though_its_format_repeats_the_line() {
         format!("password = '{SECRET}'\nurl = 'memory://'"),
         format!("password = '{SECRET}'\nurl = 'memcached://h'"),
         format!("password = '{SECRET}'\nusername = 'u'\nlogin = 'x'\nurl = 'memcached://h'"),
+        format!("encryption_keys = '{SECRET}'\nurl = 'redis://h'"),
+        format!("encryption_keys = ['{SECRET}', 5]\nurl = 'redis://h'"),
+        format!("encryption_keys = ['{SECRET}']\nurl = 'memory://'"),
     ] {
         let config: CacheConfig = toml::from_str(&text).unwrap();
         let shown = shown(Ok(config));

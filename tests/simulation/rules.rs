@@ -148,11 +148,8 @@ impl Rules {
         }
         let until = self.clock(node, now);
         let run = &mut self.runs[usize::try_from(run).expect("few")];
-        let window = match subject {
-            Subject::Sliding => 0,
-            _ if self.is_calm => STALE,
-            _ => STALE.max(ERROR),
-        };
+        // A refresh that takes too long is given up, which counts as a failure of the origin.
+        let window = if subject == Subject::Sliding { 0 } else { STALE.max(ERROR) };
         let end = run.made.saturating_add_signed(self.skews[run.node]) + TTL + window;
         // What is made of others lives as long again.
         if subject != Subject::Nested && end <= here {

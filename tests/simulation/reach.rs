@@ -111,7 +111,8 @@ impl Reach {
                 (Is::Done(effect, done), Some(tier)) if now >= done + tier.lag => {
                     Some((effect, "longer ago than the lag"))
                 }
-                (Is::Done(effect, _), Some(tier)) if tier.tells && purged.unheard[node] == 0 => {
+                // A mark says nothing where there was nothing to be marked; what took that away may be unheard still.
+                (Is::Done(effect @ Effect::Gone(_), _), Some(tier)) if tier.tells && purged.unheard[node] == 0 => {
                     Some((effect, "which it had heard"))
                 }
                 (Is::UnderWay | Is::Done(..), _) => None,

@@ -108,7 +108,8 @@
 //! [`MemoryBackend`] (64 MiB and 10 000 entries by default) and [`NullBackend`]; with the feature `file` `FileBackend`, a
 //! directory that processes share (1 GiB and 100 000 entries); with the feature `redis` `RedisBackend`: Redis and Valkey as
 //! one server, with Sentinel or as a cluster; with the feature `memcached` `MemcachedBackend`. [`TieredBackend`] has copies in
-//! memory of what one of them keeps, and a [`Backplane`] tells the nodes of each other's changes. Others implement [`Backend`].
+//! memory of what one of them keeps, and a [`Backplane`] tells the nodes of each other's changes, by pub/sub of Redis
+//! (`RedisBackplane`) or by its client tracking (`RedisTracking`). Others implement [`Backend`].
 //!
 //! Which one it is may be said by a URL, a file or the environment: [`Cache::connect`], [`CacheConfig`], [`Cache::from_env`].
 //!
@@ -166,8 +167,6 @@ pub mod testing;
 #[doc(hidden)]
 pub mod private;
 
-#[cfg(all(feature = "redis", feature = "memory"))]
-pub use backend::RedisBackplane;
 pub use backend::{Backend, BackendFuture, Breaker, BreakerState, NullBackend, Usage};
 #[cfg(feature = "memory")]
 pub use backend::{Backplane, Listener, MemoryBackend, MemoryBackendBuilder, TieredBackend, TieredBackendBuilder};
@@ -177,6 +176,8 @@ pub use backend::{FileBackend, FileBackendBuilder};
 pub use backend::{MemcachedBackend, MemcachedBackendBuilder};
 #[cfg(feature = "redis")]
 pub use backend::{RedisBackend, RedisBackendBuilder};
+#[cfg(all(feature = "redis", feature = "memory"))]
+pub use backend::{RedisBackplane, RedisTracking};
 pub use cache::{Cache, CacheBuilder, FillContext, Purge, Reach, Receipt};
 pub use clock::Clock;
 pub use codec::Codec;

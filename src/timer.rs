@@ -3,7 +3,7 @@
 use std::{
     cell::Cell,
     future::{Future, poll_fn},
-    panic::catch_unwind,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     task::Poll,
     time::Duration,
@@ -21,20 +21,25 @@ thread_local! {
 
 /// Whether the caller can be woken when a time has come.
 pub(crate) fn is_there() -> bool {
+    made(|| sleep(Duration::ZERO)).is_some()
+}
+
+/// A timer, where there can be one.
+fn made<T>(timer: impl FnOnce() -> T) -> Option<T> {
     if WITHOUT.get() || Handle::try_current().is_err() {
-        return false;
+        return None;
     }
-    // tokio says so in a panic and in no other way, so that it is asked once a thread. Where panics abort there is no
-    // asking.
-    let is_there = cfg!(panic = "abort") || catch_unwind(|| drop(sleep(Duration::ZERO))).is_ok();
-    WITHOUT.set(!is_there);
-    is_there
+    // tokio says that there is none in a panic and in no other way: once a thread. Where panics abort there is no asking.
+    let made = if cfg!(panic = "abort") { Some(timer()) } else { catch_unwind(AssertUnwindSafe(timer)).ok() };
+    WITHOUT.set(made.is_none());
+    made
 }
 
 /// Waits for a future until then at the most; for ever where nobody counts the time.
 pub(crate) async fn before<F: Future>(until: Option<Instant>, future: F) -> Option<F::Output> {
-    match until.filter(|_| is_there()) {
-        Some(until) => timeout_at(until, future).await.ok(),
+    let mut future = pin!(future);
+    match until.and_then(|until| made(|| timeout_at(until, future.as_mut()))) {
+        Some(bounded) => bounded.await.ok(),
         None => Some(future.await),
     }
 }
@@ -62,15 +67,20 @@ impl Bound {
         Self { limit, until: None }
     }
 
+    /// It begins now, with something that somebody else bounds.
+    pub(crate) fn begin(&mut self) {
+        if self.until.is_none() {
+            self.until = Instant::now().checked_add(self.limit);
+        }
+    }
+
     /// `None`: it did not come in time. What is ready comes in time in any case.
     pub(crate) async fn over<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         if let Some(output) = at_once(future.as_mut()).await {
             return Some(output);
         }
-        if self.until.is_none() {
-            self.until = Instant::now().checked_add(self.limit);
-        }
+        self.begin();
         before(self.until, future).await
     }
 }

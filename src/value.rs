@@ -16,6 +16,9 @@ pub(crate) const VERSION: u8 = 1;
 /// The kind of what a fill puts into the slot of its key: it holds nothing, and is absent to every reader.
 pub(crate) const LEASE: u8 = b'l';
 
+/// The kind of what is left of one whose fill stored nothing.
+pub(crate) const ENDED: u8 = b'e';
+
 /// What a backend keeps: an opaque value.
 ///
 /// Inside the process a value is a live object, shared and never copied; a backend that needs bytes asks for them
@@ -135,7 +138,7 @@ impl Value {
         match (&self.0, self.as_bytes()) {
             (Repr::Live(_), _) => true,
             (_, Some([m0, m1, m2, version, kind, ..])) => {
-                [*m0, *m1, *m2] == *MAGIC && *version == VERSION && *kind != LEASE
+                [*m0, *m1, *m2] == *MAGIC && *version == VERSION && ![LEASE, ENDED].contains(kind)
             }
             _ => false,
         }

@@ -54,6 +54,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rustix", &["backend/file"]),
     ("sha2", &["backend/file"]),
     ("redis", &["backend/redis"]),
+    ("socket2", &["backend/memcached/socket.rs"]),
     ("rustls", &["backend/redis/tls.rs"]),
     ("dashmap", &["sync.rs", "cache/functions.rs"]),
     ("loom", &["sync", "flight/model", "cache/model.rs"]),

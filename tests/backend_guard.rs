@@ -7,7 +7,10 @@ mod support;
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
-use axum_caching::{Breaker, Cache, CacheBuilder, ErrorKind, Memoizer, Result, Ttl};
+use axum_caching::{
+    Backend, Breaker, Cache, CacheBuilder, ErrorKind, Memoizer, MemoryBackend, Result, Ttl,
+    testing::{Chaos, Operation},
+};
 use bytewise::Told;
 use support::{
     app, fetch,
@@ -254,6 +257,26 @@ async fn what_a_store_that_was_given_up_left_behind_is_not_there_to_any_call() {
     assert_eq!(cache.get_many::<String>(["other", "key"]).await.unwrap(), [None, None]);
     cache.set("key", "late", Ttl::Forever).await.unwrap();
     assert_eq!(cache.get::<String>("key").await.unwrap().as_deref(), Some("late"), "this one was acknowledged");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_store_that_was_given_up_left_behind_is_in_nobodys_way() {
+    let server = Chaos::remote(MemoryBackend::default());
+    let cache = Cache::builder(server.clone()).breaker(Breaker::off()).build();
+    let lost = server.on(Operation::Set).next(1).afterwards().hold();
+    assert_eq!(fails(cache.set("key", "late", Ttl::Forever)).await, ErrorKind::Timeout);
+    sleep(SECOND * 62).await;
+    settle().await;
+    lost.end();
+    assert!(server.get("key").await.unwrap().is_some(), "the server has it");
+    assert_eq!(cache.get::<String>("key").await.unwrap(), None);
+
+    for _ in 0..2 {
+        assert_eq!(cache.get_or_compute("key", Ttl::Default, async || "new".to_owned()).await, "new");
+        settle().await;
+    }
+    assert_eq!(cache.get::<String>("key").await.unwrap().as_deref(), Some("new"), "stored");
+    assert!(!cache.add("key", "other", Ttl::Default).await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]

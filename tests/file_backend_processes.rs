@@ -5,15 +5,15 @@
 mod files;
 
 use std::{
-    fs,
+    env, fs,
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use axum_caching::{Backend, ErrorKind, FileBackend};
-use files::{child, counted, entries, file_of, given_folder, leftovers, read, text, until};
+use files::{child, counted, entries, file_of, given_folder, in_shell, leftovers, read, text, until};
 
 const KEYS: usize = 40;
 
@@ -201,14 +201,7 @@ async fn several_processes_keep_one_bound() {
 
 #[tokio::test]
 async fn a_process_that_is_stopped_under_a_lock_holds_up_writes_for_a_while_and_reads_not_at_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let backend = FileBackend::new(folder.path()).unwrap();
-    let file = file_of(&backend, "key").await;
-    let lock = file.with_file_name("lock");
-    let held = Running::start(Command::new("flock").args(["--no-fork", lock.to_str().unwrap(), "sleep", "60"]));
-    let is_held = || !Command::new("flock").args(["--nonblock"]).arg(&lock).arg("true").status().unwrap().success();
-    until("the lock is held", is_held).await;
-
+    let (_folder, backend, file, held) = held(100).await;
     assert!(read(&backend, "key").await.is_some());
     fs::write(&file, "damaged").unwrap();
     let miss = tokio::time::timeout(Duration::from_secs(1), read(&backend, "key")).await;
@@ -223,29 +216,93 @@ async fn a_process_that_is_stopped_under_a_lock_holds_up_writes_for_a_while_and_
     assert_eq!(read(&backend, "key").await.as_deref(), Some(&b"2"[..]));
 }
 
-/// Runs a child of this program in a shell, with a limit or on a disk of its own.
-fn in_shell(wrapper: &[&str], script: &str, test: &str, folder: &Path) -> Command {
-    let inner = child(test, folder);
-    let mut words = wrapper.to_vec();
-    let script = format!("{script}; exec \"$0\" \"$@\"");
-    words.extend(["sh", "-e", "-c", &script]);
-    let mut command = Command::new(words[0]);
-    command.args(&words[1..]).arg(inner.get_program()).args(inner.get_args());
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command
+/// A backend, and a process that is stopped under the lock of the shard that `key` is in.
+async fn held(max_entries: u64) -> (tempfile::TempDir, FileBackend, PathBuf, Running) {
+    let folder = tempfile::tempdir().unwrap();
+    let backend = FileBackend::builder(folder.path()).max_entries(max_entries).build().unwrap();
+    let file = file_of(&backend, "key").await;
+    let lock = file.with_file_name("lock");
+    let held = Running::start(Command::new("flock").args(["--no-fork", lock.to_str().unwrap(), "sleep", "60"]));
+    let is_held = || !Command::new("flock").args(["--nonblock"]).arg(&lock).arg("true").status().unwrap().success();
+    until("the lock is held", is_held).await;
+    (folder, backend, file, held)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_at_a_stopped_lock_wait_together_and_not_one_after_the_other() {
+    let (_folder, backend, _, held) = held(100).await;
+    let set = async |backend: FileBackend| backend.set("key", text("2"), None).await.unwrap_err().kind();
+    let writers: Vec<_> = (0..40).map(|_| tokio::spawn(set(backend.clone()))).collect();
+    let all = async {
+        // Behind them, and of another shard: what is held up is a 64th of the keys.
+        backend.set("another", text("1"), None).await.unwrap();
+        for writer in writers {
+            assert_eq!(writer.await.unwrap(), ErrorKind::Timeout);
+        }
+    };
+    // 2 seconds, where one after the other takes 80.
+    tokio::time::timeout(Duration::from_secs(10), all).await.expect("they wait together");
+    let again = tokio::time::timeout(Duration::from_secs(1), set(backend.clone())).await;
+    assert_eq!(again.expect("where one has waited in vain, others do not wait as long"), ErrorKind::Timeout);
+
+    held.kill();
+    for number in ["3", "4"] {
+        backend.set("key", text(number), None).await.unwrap();
+    }
+    assert_eq!(read(&backend, "key").await.as_deref(), Some(&b"4"[..]));
+}
+
+#[tokio::test]
+async fn a_process_that_is_stopped_under_a_lock_keeps_no_other_shard_from_making_room() {
+    let (_folder, backend, file, _held) = held(20).await;
+    let stores = async {
+        for number in 0..200 {
+            // Those of the shard that is held are refused.
+            if backend.set(&format!("key {number}"), text("1"), None).await.is_ok() {
+                assert!(backend.entries() <= 20, "{} of 20", backend.entries());
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), stores).await.expect("one waits, and the others do not");
+    assert!(file.exists() && backend.evictions() > 0);
 }
 
 #[tokio::test]
 #[ignore = "a process that another test gives a small disk"]
 async fn a_full_disk() {
     let folder = given_folder();
-    let backend = FileBackend::new(&folder).unwrap();
+    let (backend, other) = (FileBackend::new(&folder).unwrap(), FileBackend::new(&folder).unwrap());
+    counted(&other).await;
     for round in 0..300 {
         let key = round % 100;
         backend.set(&format!("key {key}"), text(value(key, round)), None).await.expect("older entries make room");
         assert!(is_whole(key, &read(&backend, &format!("key {key}")).await.expect("just stored")));
     }
     assert!(backend.evictions() > 0, "the disk was full");
+
+    // More than a quarter of what is there has to go for this one.
+    let large = vec![1; 400_000];
+    backend.set("large", text(large.clone()), None).await.expect("there is room to be made");
+    assert_eq!(read(&backend, "large").await.as_deref(), Some(&large[..]));
+    // Also by one who has counted before all that was there.
+    other.set("large", text(vec![2; 450_000]), None).await.expect("there is room to be made");
+
+    // Each of several that find it full at once is helped.
+    let tasks: Vec<_> = (0..6)
+        .map(|task| {
+            let backend = backend.clone();
+            tokio::spawn(async move {
+                for round in (task..300).step_by(6) {
+                    let key = format!("key {}", round % 100);
+                    backend.set(&key, text(value(round % 100, round)), None).await.expect("older entries make room");
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert!(entries(&backend).len() >= 10, "and no more goes than has to: {backend:?}");
 
     // Somebody else takes what is left.
     let filler = folder.join("filler");
@@ -271,15 +328,24 @@ fn on_a_full_disk_older_entries_make_room_and_none_is_torn() {
     // A disk in memory that only the child has, and that goes with it. Some machines allow it to root, some to all.
     let ways: [&[&str]; 2] = [&["unshare", "--mount"], &["unshare", "--user", "--map-root-user", "--mount"]];
     let mount = format!("mount -t tmpfs -o size=700k none '{}'", folder.path().display());
+    let mut refused = Vec::new();
     for way in ways {
-        let allowed = Command::new(way[0]).args(&way[1..]).args(["sh", "-c", &mount]).stderr(Stdio::null()).status();
-        if allowed.expect("`unshare` of the package util-linux").success() {
+        let tried = Command::new(way[0]).args(&way[1..]).args(["sh", "-c", &mount]).output();
+        let tried = tried.expect("`unshare` of the package util-linux");
+        if tried.status.success() {
             assert!(in_shell(way, &mount, "a_full_disk", folder.path()).status().unwrap().success());
             return;
         }
+        refused.push(format!("{}: {}", way.join(" "), String::from_utf8_lossy(&tried.stderr).trim()));
     }
-    // There is nothing to run on; the next test cuts a write off without a disk.
-    println!("not run: this machine lets nobody mount a disk in memory");
+    let refused = refused.join("\n");
+    assert!(
+        env::var_os("FILE_BACKEND_MOUNT").is_none(),
+        "nobody may mount a disk in memory here:\n{refused}\nThis needs root with CAP_SYS_ADMIN, or namespaces of users \
+         (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, in a container \
+         `--cap-add SYS_ADMIN`)"
+    );
+    println!("not run, since nobody may mount a disk in memory here:\n{refused}");
 }
 
 #[tokio::test]

@@ -101,6 +101,19 @@ async fn wrong_passwords_are_typed_errors_that_do_not_tell_them() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_for_no_password_keeps_none() {
+    let server = Memcached::on_socket(&[]);
+    assert_eq!(server.say("set auth 0 0 6\r\nothers\r\n", "\r\n"), "STORED\r\n");
+    let backend = server.builder().ascii_auth("ada", "secret-word").build().unwrap();
+    backend.set("key", Value::from_bytes("1"), None).await.unwrap();
+    assert!(backend.has("key").await.unwrap(), "it is used all the same");
+    assert_eq!(server.say("get auth\r\n", "END\r\n"), "VALUE auth 0 6\r\nothers\r\nEND\r\n", "another program's");
+    for key in ["~axum-caching/auth", "ada"] {
+        assert_eq!(server.say(&format!("get {key}\r\n"), "END\r\n"), "END\r\n");
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_does_not_fit_is_refused_aloud() {
     let server = Memcached::on_socket(&["-I", "512k"]);
     // It believes that the server takes 1 MiB, which finds out.

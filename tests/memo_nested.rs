@@ -84,6 +84,8 @@ async fn a_result_that_is_deleted_by_its_key_takes_what_was_made_of_it(cache: Ca
         assert_eq!(call(arg, 2).await, 2);
         assert_eq!(cache.unlink([&key, "other"]).await.unwrap(), 1);
         assert_eq!(call(arg, 3).await, 3);
+        cache.set(&key, &9, Ttl::DontStore).await.unwrap();
+        assert_eq!(call(arg, 4).await, 4);
     }
 }
 

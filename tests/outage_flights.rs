@@ -11,11 +11,14 @@ use std::sync::{
 
 use axum::{Router, body::Body, http::Request, routing::get};
 use axum_caching::{
-    Backend, BreakerState, Cache, CacheLayer, Clock, ErrorKind, Memoizer, MemoryBackend, Ttl,
+    Backend, Breaker, BreakerState, Cache, CacheLayer, Clock, ErrorKind, Memoizer, MemoryBackend, Ttl,
     testing::{Chaos, Operation, Trouble},
 };
 use bytewise::{Bytewise, settle};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 use tower::ServiceExt;
 
 const CALLERS: usize = 1_000;
@@ -117,4 +120,35 @@ async fn what_is_made_of_an_answer_that_was_shared_in_an_outage_is_not_kept() {
             assert_eq!(pages.call(&page, async || "anew".to_owned()).await, "anew", "{page}, compares: {compares}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_purge_is_not_shared_after_it_though_the_backend_goes_away() {
+    let chaos = Chaos::remote(MemoryBackend::default());
+    let cache = Cache::builder(chaos.clone()).breaker(Breaker::default().failures(1)).build();
+    let memo: Memoizer<String> = cache.memoizer("memo");
+    let (go, may_go) = oneshot::channel::<()>();
+    // The first caller cannot even look, and runs: with what there is now.
+    let outage = chaos.on(Operation::ALL).fail(ErrorKind::Decode);
+    let first = tokio::spawn({
+        let memo = memo.clone();
+        async move {
+            let run = async move || {
+                may_go.await.unwrap();
+                "old".to_owned()
+            };
+            memo.at(&7).tags(["tag"]).call(run).await
+        }
+    });
+    settle().await;
+    outage.end();
+    cache.purge_tag("tag").await.unwrap();
+    let second = tokio::spawn(async move { memo.at(&7).tags(["tag"]).call(async || "new".to_owned()).await });
+    settle().await;
+    chaos.on(Operation::ALL).fail(ErrorKind::Connect);
+    cache.get::<u8>("any").await.unwrap_err();
+    assert_eq!(cache.breaker_state(), BreakerState::Open);
+    go.send(()).unwrap();
+    assert_eq!(first.await.unwrap(), "old", "its own caller");
+    assert_eq!(second.await.unwrap(), "new");
 }

@@ -1,5 +1,5 @@
-//! Purges by one process against fills of another, over a shared backend: one that compares and sets, and one that
-//! does not.
+//! Purges by one process against fills of another, over a shared backend: one that compares and sets, one that does not,
+//! and one that does not and answers at once.
 #![cfg(all(feature = "memory", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,7 +8,7 @@ mod bytewise;
 use std::{sync::Arc, time::Duration};
 
 use axum_caching::{
-    Backend, Cache, Memoizer, MemoryBackend, Profile, Ttl,
+    Backend, BackendFuture, Cache, Memoizer, MemoryBackend, Profile, Ttl, Value,
     testing::{Chaos, ManualClock},
 };
 use bytewise::{Bytewise, settle};
@@ -24,14 +24,54 @@ struct Nodes {
     backend: Arc<dyn Backend>,
 }
 
-fn nodes(compares: bool) -> Nodes {
+/// The classes of backends that processes share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Class {
+    Compares,
+    Guarded,
+    GuardedAtOnce,
+}
+
+/// As a database would be that is embedded in each process: no answer has to be waited for.
+#[derive(Debug)]
+struct Embedded(MemoryBackend);
+
+impl Backend for Embedded {
+    fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        self.0.get(key)
+    }
+    fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+        match value.to_bytes() {
+            Ok(bytes) => BackendFuture::ready(self.0.set(key, Value::from_bytes(bytes), ttl).into_ready().unwrap()),
+            Err(error) => BackendFuture::ready(Err(error)),
+        }
+    }
+    fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {
+        match value.to_bytes() {
+            Ok(bytes) => BackendFuture::ready(self.0.add(key, Value::from_bytes(bytes), ttl).into_ready().unwrap()),
+            Err(error) => BackendFuture::ready(Err(error)),
+        }
+    }
+    fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
+        self.0.delete(key)
+    }
+    fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64> {
+        self.0.increment(key, by)
+    }
+    fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> {
+        self.0.clear(prefix)
+    }
+}
+
+fn nodes(class: Class) -> Nodes {
     let clock = ManualClock::new();
-    let backend: Arc<dyn Backend> = if compares {
-        Arc::new(Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build()))
-    } else {
-        Arc::new(Bytewise::shared(clock.clock()))
+    let memory = MemoryBackend::builder().clock(clock.clock()).build();
+    let backend: Arc<dyn Backend> = match class {
+        Class::Compares => Arc::new(Chaos::remote(memory)),
+        Class::Guarded => Arc::new(Bytewise::shared(clock.clock())),
+        Class::GuardedAtOnce => Arc::new(Embedded(memory)),
     };
-    assert_eq!(backend.compares(), compares);
+    assert_eq!(backend.compares(), class == Class::Compares);
     let node = || {
         let profile = Profile::ttl(MINUTE).stale_while_revalidate(MINUTE).stale_if_error(10 * MINUTE);
         Cache::builder(Arc::clone(&backend)).clock(clock.clock()).profile(profile).build()
@@ -70,25 +110,32 @@ async fn purge(cache: &Cache, how: &str) {
     }
 }
 
-macro_rules! with_and_without_compare_and_set {
+macro_rules! over_each_class {
     ($($test:ident),* $(,)?) => {
         mod compared {$(
             #[tokio::test]
             async fn $test() {
-                super::$test(true).await;
+                super::$test(super::Class::Compares).await;
             }
         )*}
 
         mod guarded {$(
             #[tokio::test]
             async fn $test() {
-                super::$test(false).await;
+                super::$test(super::Class::Guarded).await;
+            }
+        )*}
+
+        mod guarded_at_once {$(
+            #[tokio::test]
+            async fn $test() {
+                super::$test(super::Class::GuardedAtOnce).await;
             }
         )*}
     };
 }
 
-with_and_without_compare_and_set! {
+over_each_class! {
     a_purge_of_one_process_wins_against_the_first_fill_of_another,
     a_purge_of_one_process_wins_against_a_refresh_of_another,
     those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again,
@@ -98,9 +145,9 @@ with_and_without_compare_and_set! {
     a_place_that_was_lost_costs_the_fill_its_entry_and_nothing_else,
 }
 
-async fn a_purge_of_one_process_wins_against_the_first_fill_of_another(compares: bool) {
+async fn a_purge_of_one_process_wins_against_the_first_fill_of_another(class: Class) {
     for how in PURGES {
-        let nodes = nodes(compares);
+        let nodes = nodes(class);
         let (run, go) = begin(&nodes.here, "old");
         settle().await;
         purge(&nodes.there, how).await;
@@ -113,9 +160,9 @@ async fn a_purge_of_one_process_wins_against_the_first_fill_of_another(compares:
     }
 }
 
-async fn a_purge_of_one_process_wins_against_a_refresh_of_another(compares: bool) {
+async fn a_purge_of_one_process_wins_against_a_refresh_of_another(class: Class) {
     for how in PURGES {
-        let nodes = nodes(compares);
+        let nodes = nodes(class);
         assert_eq!(read(&nodes.here, "old").await, "old");
         settle().await;
         nodes.clock.advance(MINUTE);
@@ -131,8 +178,8 @@ async fn a_purge_of_one_process_wins_against_a_refresh_of_another(compares: bool
     }
 }
 
-async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again(compares: bool) {
-    let nodes = nodes(compares);
+async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again(class: Class) {
+    let nodes = nodes(class);
     let (run, go) = begin(&nodes.here, "old");
     settle().await;
     let (follower, may) = begin(&nodes.here, "new");
@@ -145,8 +192,8 @@ async fn those_who_wait_for_a_fill_that_a_purge_elsewhere_overtook_look_again(co
     assert_eq!(follower.await.unwrap(), "new");
 }
 
-async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back(compares: bool) {
-    let nodes = nodes(compares);
+async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back(class: Class) {
+    let nodes = nodes(class);
     let (here, there): (Memoizer<String>, Memoizer<String>) =
         (nodes.here.memoizer("name"), nodes.there.memoizer("name"));
     let (go, may_go) = oneshot::channel::<()>();
@@ -168,9 +215,9 @@ async fn one_memoized_result_that_is_deleted_elsewhere_does_not_come_back(compar
     assert_eq!(there.call(&7, async || "new".to_owned()).await, "new");
 }
 
-async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back(compares: bool) {
+async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back(class: Class) {
     for deleted in [1, 2, 3] {
-        let nodes = nodes(compares);
+        let nodes = nodes(class);
         let (here, there): (Memoizer<String>, Memoizer<String>) =
             (nodes.here.memoizer("name"), nodes.there.memoizer("name"));
         let (go, may_go) = oneshot::channel::<()>();
@@ -193,8 +240,8 @@ async fn a_result_of_a_batch_that_is_deleted_elsewhere_does_not_come_back(compar
     }
 }
 
-async fn two_processes_that_fill_at_once_leave_an_entry(compares: bool) {
-    let nodes = nodes(compares);
+async fn two_processes_that_fill_at_once_leave_an_entry(class: Class) {
+    let nodes = nodes(class);
     let (one, go_one) = begin(&nodes.here, "one");
     settle().await;
     let (two, go_two) = begin(&nodes.there, "two");
@@ -210,7 +257,7 @@ async fn two_processes_that_fill_at_once_leave_an_entry(compares: bool) {
 
 #[tokio::test]
 async fn a_lease_is_absent_to_every_explicit_call() {
-    let nodes = nodes(true);
+    let nodes = nodes(Class::Compares);
     let (run, go) = begin(&nodes.here, "old");
     settle().await;
     assert!(nodes.backend.get("key").await.unwrap().is_some(), "it is there");
@@ -224,8 +271,8 @@ async fn a_lease_is_absent_to_every_explicit_call() {
     assert_eq!(nodes.there.increment("key", 1).await.unwrap(), 3, "the fill began before it");
 }
 
-async fn a_place_that_was_lost_costs_the_fill_its_entry_and_nothing_else(compares: bool) {
-    let nodes = nodes(compares);
+async fn a_place_that_was_lost_costs_the_fill_its_entry_and_nothing_else(class: Class) {
+    let nodes = nodes(class);
     let (run, go) = begin(&nodes.here, "old");
     settle().await;
     nodes.backend.clear("").await.unwrap();

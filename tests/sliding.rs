@@ -7,7 +7,7 @@ mod bytewise;
 use std::{sync::Arc, time::Duration};
 
 use axum_caching::{
-    Backend, Cache, Memoizer, MemoryBackend,
+    Backend, BackendFuture, Cache, Memoizer, MemoryBackend, Value,
     testing::{Chaos, ManualClock, Operation},
 };
 use bytewise::{Bytewise, settle};
@@ -151,6 +151,49 @@ async fn a_purge_wins_against_an_end_that_is_being_moved() {
         settle().await;
         assert_eq!(ask(&sessions, 3).await, 3, "{elsewhere}");
     }
+}
+
+/// A server that lost its compare-and-set on the way to this process.
+#[derive(Debug)]
+struct Lacking(Chaos);
+
+impl Backend for Lacking {
+    fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
+        self.0.get(key)
+    }
+    fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
+        self.0.set(key, value, ttl)
+    }
+    fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {
+        self.0.add(key, value, ttl)
+    }
+    fn delete<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
+        self.0.delete(key)
+    }
+    fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64> {
+        self.0.increment(key, by)
+    }
+    fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> {
+        self.0.clear(prefix)
+    }
+}
+
+#[tokio::test]
+async fn an_entry_without_a_guard_is_not_moved_where_nothing_can_be_compared() {
+    let clock = ManualClock::new();
+    let chaos = Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build());
+    let comparing = Cache::builder(chaos.clone()).clock(clock.clock()).build();
+    let lacking = Cache::builder(Lacking(chaos.clone())).clock(clock.clock()).build();
+    let (theirs, sessions) = (sliding(&comparing), sliding(&lacking));
+    assert_eq!(ask(&theirs, 1).await, 1, "stored where it is compared");
+    clock.advance(5 * MINUTE);
+    // Whatever it stores now comes after the purge.
+    let held = chaos.on(Operation::Set).hold();
+    assert_eq!(ask(&sessions, 2).await, 1);
+    assert!(theirs.delete_memoized_for(&7).await.unwrap());
+    held.end();
+    settle().await;
+    assert_eq!(ask(&theirs, 3).await, 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,10 +5,13 @@
 mod bytewise;
 mod tiers;
 
+use std::sync::{Arc, Mutex};
+
 use axum_caching::{
-    Backend, TieredBackend, Ttl, Value,
+    Backend, Backplane, Listener, TieredBackend, Ttl, Value,
     testing::{LocalBackplane, ManualClock, Operation},
 };
+use bytes::Bytes;
 use tiers::{LAG, Nodes, PURGES, connected, purge, read, server};
 
 with_and_without_compare_and_set! {
@@ -88,6 +91,63 @@ async fn a_message_voids_the_reads_that_are_under_way() {
     answer.end();
     assert_eq!(late.await.unwrap().as_deref(), Some("old"), "it began before the purge");
     assert_eq!(nodes.there.get::<String>("key").await.unwrap(), None);
+}
+
+/// The nodes say nothing: the test does, in place of a server that tells what was changed.
+#[derive(Clone, Debug, Default)]
+struct Telling(Arc<Mutex<Vec<Listener>>>);
+
+impl Telling {
+    fn changed(&self, keys: &[&str]) {
+        self.0.lock().unwrap().iter().for_each(|listener| listener.changed(keys.iter().copied()));
+    }
+}
+
+impl Backplane for Telling {
+    fn publish(&self, _: Bytes) {}
+
+    fn subscribe(&self, listener: Listener) {
+        self.0.lock().unwrap().push(listener);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_tells_of_keys_takes_their_copies_and_voids_the_reads_under_way() {
+    let (clock, server) = (ManualClock::new(), tiers::server(true, &ManualClock::new()));
+    let telling = Telling::default();
+    let tier = TieredBackend::builder(server.clone()).backplane(telling.clone()).build();
+    let cache = tiers::node(tier, &clock);
+    for key in ["one", "two", "three"] {
+        cache.set(key, "old", Ttl::Default).await.unwrap();
+    }
+    // Past the node, and told.
+    let change = async |keys: &[&str]| {
+        server.delete_many(keys).await.unwrap();
+        telling.changed(keys);
+    };
+    let before = server.calls(Operation::READS);
+    change(&["one", "two", "none"]).await;
+    assert_eq!(server.calls(Operation::READS), before, "nothing is read");
+    assert_eq!(cache.usage().unwrap().entries, 1);
+    for (key, expected) in [("one", None), ("two", None), ("three", Some("old"))] {
+        assert_eq!(cache.get::<String>(key).await.unwrap().as_deref(), expected, "{key}");
+    }
+
+    telling.changed(&["three"]);
+    let answer = server.on(Operation::Get).next(1).afterwards().hold();
+    let late = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.get::<String>("three").await.unwrap() }
+    });
+    answer.reached(1).await;
+    change(&["three"]).await;
+    answer.end();
+    assert_eq!(late.await.unwrap().as_deref(), Some("old"), "it began before the change");
+    assert_eq!(cache.get::<String>("three").await.unwrap(), None);
+
+    drop(cache);
+    telling.changed(&["one"]);
+    assert!(!telling.0.lock().unwrap()[0].is_wanted(), "nobody listens any more");
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use axum_caching::{
 };
 use bytewise::settle;
 use serde::{Deserialize, Deserializer, Serialize};
-use tiers::{LAG, node, nodes, read, tier};
+use tiers::{LAG, MINUTE, node, nodes, read, tier};
 use tokio::sync::oneshot;
 
 #[tokio::test(start_paused = true)]
@@ -147,4 +147,21 @@ async fn copies_keep_to_their_bounds_and_what_has_to_go_is_read_again() {
     assert_eq!(cache.get::<String>("key 3").await.unwrap().as_deref(), Some("x"));
     cache.set("large", &"x".repeat(90_000), Ttl::Default).await.unwrap();
     assert_eq!(cache.get::<String>("large").await.unwrap().map(|text| text.len()), Some(90_000), "no copy is taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_takes_what_another_node_has_made_anew_though_its_own_copy_is_over() {
+    let nodes = nodes(true);
+    let batch = async |node: &Cache, text: &'static str| {
+        let names: Memoizer<String> = node.memoizer("names");
+        let made = names.call_many(&[1, 2], async |missing: &[&i32]| vec![text.to_owned(); missing.len()]).await;
+        settle().await;
+        made
+    };
+    assert_eq!(batch(&nodes.here, "old").await, ["old", "old"]);
+    assert_eq!(batch(&nodes.there, "none").await, ["old", "old"]);
+    // By the clock of the entries it is over, and by the other one the copies are new.
+    nodes.clock.advance(20 * MINUTE);
+    assert_eq!(batch(&nodes.here, "new").await, ["new", "new"]);
+    assert_eq!(batch(&nodes.there, "newer").await, ["new", "new"]);
 }

@@ -8,12 +8,12 @@ mod tiers;
 use std::time::Duration;
 
 use axum_caching::{
-    Backend, Breaker, Cache, ErrorKind, Profile, TieredBackend, Ttl, Value,
+    Backend, Breaker, BreakerState, Cache, ErrorKind, Profile, TieredBackend, Ttl, Value,
     testing::{LocalBackplane, ManualClock, Operation},
 };
 use bytewise::settle;
 use tiers::{LAG, PURGES, connected, nodes, read, server, tier};
-use tokio::time::advance;
+use tokio::time::{Instant, advance, sleep, timeout};
 
 with_and_without_compare_and_set! {
     a_purge_that_failed_is_made_once_the_server_is_back,
@@ -176,4 +176,105 @@ async fn requests_go_on_while_the_server_hangs() {
     let value = nodes.here.get_or_compute("other", Profile::new(), async || 7).await;
     assert_eq!(value, 7);
     hang.end();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clear_that_takes_long_is_made_up_for_once_and_nobody_waits_for_it() {
+    let nodes = nodes(true);
+    assert_eq!(read(&nodes.here, "old").await, "old");
+    nodes.here.set("counter", &7, Ttl::Default).await.unwrap();
+    let outage = nodes.server.on(Operation::ALL).fail(ErrorKind::Connect);
+    nodes.here.clear().await.unwrap_err();
+    outage.end();
+    let clears = nodes.server.calls(Operation::Clear);
+    nodes.server.on(Operation::Clear).delay(Duration::from_secs(30));
+
+    sleep(Duration::from_secs(2)).await;
+    let began = Instant::now();
+    assert_eq!(nodes.here.get::<i64>("counter").await.unwrap(), None);
+    assert_eq!(nodes.here.get_many::<i64>(["counter"]).await.unwrap(), [None]);
+    assert!(!nodes.here.has("counter").await.unwrap());
+    assert!(nodes.here.add("lock", "mine", Ttl::Default).await.unwrap());
+    assert_eq!(nodes.here.increment("counter", 1).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(read(&nodes.here, "new").await, "new");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+
+    sleep(Duration::from_secs(40)).await;
+    assert_eq!(nodes.server.calls(Operation::Clear), clears + 1);
+    assert_eq!(nodes.here.increment("counter", 1).await.unwrap(), 1);
+    assert_eq!(read(&nodes.there, "newer").await, "newer", "cleared at the server");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_that_keeps_failing_holds_up_no_later_one() {
+    let nodes = nodes(true);
+    nodes.here.set("key", "old", Ttl::Default).await.unwrap();
+    let clears = nodes.server.on(Operation::Clear).fail(ErrorKind::Connect);
+    nodes.here.scoped("other").clear().await.unwrap_err();
+    let deletions = nodes.server.on(Operation::Delete).fail(ErrorKind::Connect);
+    nodes.here.delete("key").await.unwrap_err();
+    deletions.end();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(nodes.there.get::<String>("key").await.unwrap(), None);
+    clears.end();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_that_is_not_answered_in_time_is_made_up_for() {
+    let nodes = nodes(true);
+    nodes.here.set("key", "old", Ttl::Default).await.unwrap();
+    for how in ["delete", "delete_many"] {
+        nodes.here.set("key", "old", Ttl::Default).await.unwrap();
+        let hang = nodes.server.on([Operation::Delete, Operation::DeleteMany]).next(1).hold();
+        let purged = match how {
+            "delete" => nodes.here.delete("key").await.map(drop),
+            _ => nodes.here.delete_many(["key"]).await.map(drop),
+        };
+        assert_eq!(purged.unwrap_err().kind(), ErrorKind::Timeout, "{how}");
+        assert_eq!(nodes.here.get::<String>("key").await.unwrap(), None, "{how}");
+        hang.end();
+        settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_nobody_waits_for_any_more_are_made_up_for() {
+    let (tier, server, _) = tier(true);
+    let old = |key| (key, Value::from_bytes("old"));
+    tier.set_many(&[old("a"), old("b")], None).await.unwrap();
+    let failure = server.on(Operation::Delete).next(1).fail(ErrorKind::Connect);
+    tier.delete("a").await.unwrap_err();
+    failure.end();
+    // It waits for the purge of `a`, and is given up there.
+    let hang = server.on(Operation::Delete).next(1).hold();
+    let new = [("a", Value::from_bytes("new")), ("b", Value::from_bytes("new"))];
+    assert!(timeout(LAG / 4, tier.set_many(&new, None)).await.is_err());
+    hang.end();
+    assert!(tier.get("b").await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_are_served_while_the_breaker_is_open_and_do_not_keep_it_closed() {
+    let clock = ManualClock::new();
+    let server = server(true, &clock);
+    let breaker = Breaker::default().failures(2).open_for(Duration::from_secs(600));
+    let here = Cache::builder(TieredBackend::new(server.clone())).clock(clock.clock()).breaker(breaker).build();
+    here.set("key", "text", Ttl::Default).await.unwrap();
+    let copy = async || here.get::<String>("key").await.map(Option::unwrap_or_default);
+    let copies = async || here.get_many::<String>(["key"]).await.map(|found| found[0].clone().unwrap_or_default());
+
+    server.on(Operation::ALL).fail(ErrorKind::Connect);
+    for _ in 0..2 {
+        here.get::<String>("other").await.unwrap_err();
+        assert_eq!(copy().await.unwrap(), "text");
+    }
+    assert_eq!(here.breaker_state(), BreakerState::Open, "a copy is no answer of the server");
+    for part in [0, 3, 3] {
+        advance(LAG * part / 8).await;
+        assert_eq!((copy().await.unwrap().as_str(), copies().await.unwrap().as_str()), ("text", "text"));
+    }
+    assert_eq!(here.breaker_state(), BreakerState::Open);
+    advance(LAG / 4).await;
+    assert_eq!(copy().await.unwrap_err().kind(), ErrorKind::Unavailable, "it is not trusted any more");
+    copies().await.unwrap_err();
 }

@@ -139,7 +139,7 @@ enum State {
 
 /// A call that was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pass(u64);
+pub(super) struct Pass(pub(super) u64);
 
 impl Circuit {
     pub(super) fn new(breaker: Breaker) -> Self {
@@ -152,6 +152,11 @@ impl Circuit {
             State::Open { .. } => BreakerState::Open,
             State::HalfOpen { .. } => BreakerState::HalfOpen,
         }
+    }
+
+    /// What lets calls through while it is closed and has counted no failure, which makes a success nothing new.
+    pub(super) fn calm(&self) -> Option<Pass> {
+        matches!(self.state, State::Closed { failures: 0 }).then_some(Pass(self.round))
     }
 
     /// Whether a call would be let through.

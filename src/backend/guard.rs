@@ -1,25 +1,21 @@
 //! What stands between the cache and a backend behind a network: a time-out, a breaker, and what becomes of writes that
 //! are not answered.
 
+mod switch;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use tokio::time::Instant;
-
-use super::{
-    Backend, BackendFuture, Breaker, BreakerState, Usage,
-    breaker::{Circuit, Pass, is_failure},
-    disowned::Disowned,
-};
+use self::switch::{Counted, Permit, Switch};
+use super::{Backend, BackendFuture, Breaker, BreakerState, Usage, disowned::Disowned};
 use crate::{
     error::{Error, ErrorKind, Result},
     timer::Bound,
@@ -38,14 +34,13 @@ const MAX_LATE: usize = 1_000;
 /// its key until it was answered: so its future goes on. How long its caller waits for that is the caller's affair.
 pub(crate) struct Guard {
     backend: Arc<dyn Backend>,
+    /// Whether what it answers at once is a copy, which says nothing of how it is.
+    has_copies: bool,
     timeout: Duration,
-    circuit: Mutex<Circuit>,
-    /// What the circuit counts its time from.
-    began: Instant,
+    switch: Switch,
     rejected: AtomicU64,
     late: AtomicUsize,
     disowned: Disowned,
-    tell: Box<dyn Fn(BreakerState) + Send + Sync>,
 }
 
 /// What becomes of a write that is late.
@@ -65,19 +60,18 @@ impl Guard {
         tell: impl Fn(BreakerState) + Send + Sync + 'static,
     ) -> Self {
         Self {
+            has_copies: backend.lags(),
             backend,
             timeout,
-            circuit: Mutex::new(Circuit::new(breaker)),
-            began: Instant::now(),
+            switch: Switch::new(breaker, tell),
             rejected: AtomicU64::new(0),
             late: AtomicUsize::new(0),
             disowned: Disowned::default(),
-            tell: Box::new(tell),
         }
     }
 
     pub(crate) fn state(&self) -> BreakerState {
-        self.with(|circuit, _| circuit.state())
+        self.switch.state()
     }
 
     /// How many calls were refused.
@@ -87,31 +81,13 @@ impl Guard {
 
     /// Whether a call would be refused now.
     pub(crate) fn is_shut(&self) -> bool {
-        !self.with(|circuit, now| circuit.lets_through(now))
-    }
-
-    /// Looks at the circuit, or changes it; who wants to know of a change is told after it.
-    fn with<T>(&self, work: impl FnOnce(&mut Circuit, Duration) -> T) -> T {
-        let now = Instant::now().saturating_duration_since(self.began);
-        let (result, before, after) = {
-            // A panic under this lock is not possible; if it was, the state is still one of the states.
-            let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = circuit.state();
-            let result = work(&mut circuit, now);
-            (result, before, circuit.state())
-        };
-        if before != after {
-            (self.tell)(after);
-        }
-        result
+        self.switch.is_open()
     }
 
     /// Lets a call through, or says why not.
     fn admit(&self) -> Result<Permit<'_>> {
-        match self.with(Circuit::ask) {
-            Some(pass) => Ok(Permit { guard: self, pass: Some(pass) }),
-            None => Err(self.refusal("it failed several times in a row, and the breaker is open")),
-        }
+        let refused = || self.refusal("it failed several times in a row, and the breaker is open");
+        self.switch.admit().ok_or_else(refused)
     }
 
     fn admit_write(&self) -> Result<Permit<'_>> {
@@ -143,6 +119,15 @@ impl Guard {
         write
     }
 
+    /// Takes away what nobody may read, which would be in the way for ever.
+    async fn add_over_disowned(&self, key: &str, value: Value, ttl: Option<Duration>) -> Result<bool> {
+        let found = self.read(|backend| backend.get_through(key), |value| value).await?;
+        if found.is_some() && self.disowned.without(key, found).is_none() {
+            self.delete(key).await?;
+        }
+        self.write(Late::Fails, |backend| backend.add(key, value, ttl), never).await
+    }
+
     fn refusal(&self, why: &'static str) -> Error {
         self.rejected.fetch_add(1, Ordering::Relaxed);
         Error::message(ErrorKind::Unavailable, why)
@@ -163,18 +148,44 @@ impl Guard {
                 permit.heard(&answer);
                 BackendFuture::ready(answer.map(found))
             }
-            Err(future) => BackendFuture::new(async move {
-                match Bound::new(self.timeout).over(future).await {
-                    Some(answer) => {
-                        permit.heard(&answer);
-                        answer.map(found)
-                    }
-                    None => {
-                        permit.failed();
-                        Err(late("the read was given up"))
-                    }
-                }
-            }),
+            Err(future) => BackendFuture::new(async move { self.hear(permit, future).await.map(found) }),
+        }
+    }
+
+    /// As [`read`](Guard::read), where a copy will do: of a backend that has any, and that does not answer.
+    fn read_copies<'a, T: Send + 'a, U>(
+        &'a self,
+        begin: impl Fn(&'a dyn Backend) -> BackendFuture<'a, T> + Send + 'a,
+        found: impl FnOnce(T) -> U + Send + 'a,
+    ) -> BackendFuture<'a, U> {
+        if !self.has_copies {
+            return self.read(begin, found);
+        }
+        // What is not ready has done nothing yet.
+        let future = match begin(&*self.backend).into_ready() {
+            Ok(answer) => return BackendFuture::ready(answer.map(found)),
+            Err(future) => future,
+        };
+        BackendFuture::new(async move {
+            let answer = match self.admit() {
+                Ok(permit) => self.hear(permit, future).await,
+                Err(error) => Err(error),
+            };
+            let copy = |error| begin(&*self.backend).into_ready().ok().and_then(Result::ok).ok_or(error);
+            answer.or_else(copy).map(found)
+        })
+    }
+
+    async fn hear<T>(&self, permit: Permit<'_>, future: BackendFuture<'_, T>) -> Result<T> {
+        match Bound::new(self.timeout).over(future).await {
+            Some(answer) => {
+                permit.heard(&answer);
+                answer
+            }
+            None => {
+                permit.failed();
+                Err(late("the read was given up"))
+            }
         }
     }
 
@@ -219,55 +230,6 @@ fn late(what: &'static str) -> Error {
     Error::message(ErrorKind::Timeout, what)
 }
 
-/// A call that was let through. Dropped before its answer was heard, it says nothing.
-struct Permit<'a> {
-    guard: &'a Guard,
-    pass: Option<Pass>,
-}
-
-impl Permit<'_> {
-    fn heard<T>(mut self, answer: &Result<T>) {
-        match answer {
-            Err(error) if is_failure(error.kind()) => self.failed(),
-            _ => {
-                if let Some(pass) = self.pass.take() {
-                    self.guard.with(|circuit, _| circuit.succeeded(pass));
-                }
-            }
-        }
-    }
-
-    fn failed(mut self) {
-        if let Some(pass) = self.pass.take() {
-            self.guard.with(|circuit, now| circuit.failed(pass, now));
-        }
-    }
-}
-
-impl Drop for Permit<'_> {
-    fn drop(&mut self) {
-        if let Some(pass) = self.pass.take() {
-            self.guard.with(|circuit, _| circuit.abandoned(pass));
-        }
-    }
-}
-
-/// Counts a write that is late, for as long as it is.
-struct Counted<'a>(&'a AtomicUsize);
-
-impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A write that may land at any time: what it leaves behind is not known.
 fn never() -> bool {
     false
@@ -308,7 +270,7 @@ impl Backend for Guard {
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
-        self.read(|backend| backend.get(key), |value| self.disowned.without(key, value))
+        self.read_copies(|backend| backend.get(key), |value| self.disowned.without(key, value))
     }
 
     fn get_through<'a>(&'a self, key: &'a str) -> BackendFuture<'a, Option<Value>> {
@@ -321,6 +283,9 @@ impl Backend for Guard {
     }
 
     fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {
+        if self.disowned.knows(key) {
+            return BackendFuture::new(self.add_over_disowned(key, value, ttl));
+        }
         self.write(Late::Fails, |backend| backend.add(key, value, ttl), never)
     }
 
@@ -364,7 +329,7 @@ impl Backend for Guard {
     }
 
     fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
-        self.read(|backend| backend.get_many(keys), |values| self.disowned.all_without(keys, values))
+        self.read_copies(|backend| backend.get_many(keys), |values| self.disowned.all_without(keys, values))
     }
 
     fn get_many_through<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {

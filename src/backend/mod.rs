@@ -22,10 +22,10 @@ mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-#[cfg(all(feature = "redis", feature = "memory"))]
-pub use self::redis::RedisBackplane;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisBackend, RedisBackendBuilder};
+#[cfg(all(feature = "redis", feature = "memory"))]
+pub use self::redis::{RedisBackplane, RedisTracking};
 pub use breaker::{Breaker, BreakerState};
 #[cfg(all(feature = "file", unix))]
 pub use file::{FileBackend, FileBackendBuilder};
@@ -236,7 +236,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Is told that a purge of these keys was to be sent, and was not, since the backend is not well or an earlier write
-    /// is not answered. Nothing is to be done by default; a backend with copies of its own drops those.
+    /// is not answered; or that it was sent, and nobody waits for its answer any more. Nothing is to be done by default; a
+    /// backend with copies of its own drops those.
     fn not_purged(&self, keys: &[&str]) {
         let _ = keys;
     }

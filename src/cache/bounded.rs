@@ -37,6 +37,21 @@ impl Core {
 }
 
 impl Cache {
+    /// Sends a change that takes away what is under these keys. One that is late may be made yet, and may not: the backend
+    /// is told as if it was not.
+    pub(super) async fn send_purge<T: Send + 'static>(
+        &self,
+        bound: &mut Bound,
+        keys: &[&str],
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let sent = self.send(bound, change).await;
+        if matches!(&sent, Err(error) if error.kind() == ErrorKind::Timeout) {
+            self.core.backend.not_purged(keys);
+        }
+        sent
+    }
+
     /// Sends a change to the backend. It is seen through, and with it what it holds; its caller waits for so long.
     pub(super) async fn send<T: Send + 'static>(
         &self,

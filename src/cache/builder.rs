@@ -61,6 +61,7 @@ pub struct CacheBuilder {
     name: Option<Box<str>>,
     observer: Option<Observers>,
     wait: Duration,
+    wait_elsewhere: Option<Duration>,
     fill_timeout: Duration,
     refreshes: usize,
     backend_timeout: Duration,
@@ -87,6 +88,7 @@ impl CacheBuilder {
             name: None,
             observer: None,
             wait: DEFAULT_WAIT,
+            wait_elsewhere: None,
             fill_timeout: DEFAULT_FILL_TIMEOUT,
             refreshes: DEFAULT_REFRESHES,
             backend_timeout: DEFAULT_BACKEND_TIMEOUT,
@@ -174,6 +176,32 @@ impl CacheBuilder {
         self
     }
 
+    /// Waits for the runs of other processes too, each for so long at the most, so that a cold key is made once by all
+    /// that share a backend. Off by default.
+    ///
+    /// One caller of each process looks whether the entry has come, every 10 to 250 milliseconds, and the others of its
+    /// process wait for it. If the other run ends without an entry, or has not ended in time, the origin is run here.
+    /// It saves work, and nothing else depends on it: after a process has died in the middle of a run, the first
+    /// caller of that key waits in vain. [`max_wait`](CacheBuilder::max_wait) should be longer than this.
+    ///
+    /// It is for first fills over a backend that [compares](Backend::compares), on a runtime with timers, and is of no
+    /// account elsewhere: not for what runs in the background, for an expired entry that is still kept, nor for
+    /// [`call_many`](crate::Memoizer::call_many). It costs a run that stores nothing one call of the backend more.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use axum_caching::{Cache, NullBackend};
+    ///
+    /// let wait = Duration::from_secs(2);
+    /// let cache = Cache::builder(NullBackend::default()).distributed_single_flight(wait).build();
+    /// assert_eq!(cache.stats().misses, 0);
+    /// ```
+    #[doc(alias = "distributed_lock")]
+    pub fn distributed_single_flight(mut self, wait: Duration) -> Self {
+        self.wait_elsewhere = Some(wait);
+        self
+    }
+
     /// How long a run of the origin may go on after its caller went away. 60 seconds by default.
     ///
     /// Over a backend that several processes share, a run that takes a minute longer than this is not stored, also if
@@ -206,7 +234,7 @@ impl CacheBuilder {
     /// that no purge is overtaken by an older store; who comes meanwhile is answered by the origin, or gets
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) within the same time. A store or a deletion that the
     /// backend does not answer at all is given up after another minute, and what it may have left behind is not read any
-    /// more.
+    /// more by this process.
     ///
     /// Each call of the backend has this time, and all calls of one lookup or one store together; a batch is one call.
     /// A client's own time-out should be longer than this, or it is the one that ends the request.
@@ -251,6 +279,7 @@ impl CacheBuilder {
                 reporter: Reporter::new(self.name, self.observer.map(|observer| observer.0)),
                 background: Background::default(),
                 wait: self.wait,
+                wait_elsewhere: self.wait_elsewhere,
                 fill_timeout: self.fill_timeout,
                 refreshes: Arc::new(Semaphore::new(self.refreshes.min(Semaphore::MAX_PERMITS))),
                 backend_timeout: self.backend_timeout,

@@ -11,7 +11,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Cache, Fill, tags::Kind};
+use super::{Cache, Fill, elsewhere::Held, tags::Kind};
 use crate::{
     error::Result,
     reason::{MissReason, NotStored},
@@ -20,13 +20,15 @@ use crate::{
 };
 
 /// A lease is there for so long after runs that nobody waits for are given up. A fill that takes longer is not stored.
-const GRACE: Duration = Duration::from_secs(60);
+pub(super) const GRACE: Duration = Duration::from_secs(60);
 
 /// What tells a fill whether another process has changed its key.
 #[derive(Debug)]
 pub(super) enum Claim {
     /// What the slot of the key began with.
     Token(Token),
+    /// A lease of this fill, for whose end others may wait.
+    Held(Held),
     /// The stamp beside the key.
     Guard(Carried),
 }
@@ -35,13 +37,29 @@ impl Claim {
     pub(super) fn token(&self) -> Option<Token> {
         match self {
             Self::Token(token) => Some(*token),
+            Self::Held(held) => Some(held.token),
             Self::Guard(_) => None,
+        }
+    }
+
+    /// The lease that somebody else has taken, and not ended.
+    pub(super) fn lease_of_another(&self) -> Option<Token> {
+        match self {
+            Self::Token(token) => Some(*token).filter(|token| token.is_held()),
+            Self::Held(_) | Self::Guard(_) => None,
+        }
+    }
+
+    /// There is an entry in the slot now.
+    pub(super) fn is_used(&mut self) {
+        if let Self::Held(held) = self {
+            held.is_replaced();
         }
     }
 
     pub(super) fn guard(&self) -> Option<&Carried> {
         match self {
-            Self::Token(_) => None,
+            Self::Token(_) | Self::Held(_) => None,
             Self::Guard(carried) => Some(carried),
         }
     }
@@ -59,6 +77,11 @@ impl Cache {
         self.tag_key(Kind::Result, primary)
     }
 
+    /// Whether this is what an entry of that key depends on where keys have guards.
+    pub(super) fn is_guard(&self, carried: &Carried, primary: &str) -> bool {
+        matches!(carried, Carried::Tag { key, .. } if *key == self.guard_of(primary))
+    }
+
     /// Tells fills of other processes that a key was changed, once it was.
     pub(super) async fn break_guard(&self, primary: &str) -> Result<()> {
         if self.has_guards() {
@@ -68,20 +91,46 @@ impl Cache {
     }
 
     /// What the slot of a key begins with, which is a lease if nothing is there. `None`: it cannot be had.
-    async fn take_token(&self, primary: &Arc<str>, is_absent: bool) -> Result<Option<Token>> {
+    async fn take_token(&self, primary: &Arc<str>, is_absent: bool) -> Result<Option<Claim>> {
         if !is_absent {
             if let Some(value) = self.core.backend.get_through(primary).await? {
-                return Ok(Token::of(&value));
+                return Ok(Token::of(&value).map(Claim::Token));
             }
         }
         let (core, key, own) = (Arc::clone(&self.core), Arc::clone(primary), lease(stamps::fresh()));
         let (put, lifetime) = (own.clone(), core.fill_timeout.saturating_add(GRACE));
         let add = async move { core.backend.add(&key, put, Some(lifetime)).await };
         if self.send(&mut self.core.bound(), add).await? {
-            return Ok(Token::of(&own));
+            return Ok(Token::of(&own).map(|token| self.own(primary, token)));
         }
         // Somebody else's will do: it was there before the data is read.
-        Ok(self.core.backend.get_through(primary).await?.as_ref().and_then(Token::of))
+        Ok(self.core.backend.get_through(primary).await?.as_ref().and_then(Token::of).map(Claim::Token))
+    }
+
+    /// Others are told of the end of a lease where they may wait for it.
+    fn own(&self, primary: &Arc<str>, token: Token) -> Claim {
+        match self.waits_elsewhere() {
+            Some(_) => Claim::Held(Held::new(&self.core, primary, token)),
+            None => Claim::Token(token),
+        }
+    }
+
+    /// What tells later whether another process has changed the key; `reason` is why nothing was found there.
+    pub(super) async fn take_claim(&self, primary: &Arc<str>, reason: MissReason) -> Result<Claim, NotStored> {
+        if reason == MissReason::Backend {
+            // It has just failed, and is not waited for once more.
+            return Err(NotStored::Backend);
+        }
+        if self.has_guards() {
+            return self.read_tag(&self.guard_of(primary)).await.map(Claim::Guard);
+        }
+        match self.take_token(primary, reason == MissReason::Absent).await {
+            Ok(claim) => claim.ok_or(NotStored::Refused),
+            Err(error) => {
+                self.core.reporter.failed("claim", &error);
+                Err(NotStored::Backend)
+            }
+        }
     }
 }
 
@@ -94,24 +143,17 @@ impl Fill {
 
     /// Takes a place that other processes see, before the origin runs. Without one nothing is stored.
     pub(crate) async fn take_place(&mut self) {
-        let cache = self.cache().clone();
-        let primary = Arc::clone(&self.key.primary);
-        let claim = if self.reason == MissReason::Backend {
-            // It has just failed, and is not waited for once more.
-            Err(NotStored::Backend)
-        } else if cache.has_guards() {
-            cache.read_tag(&cache.guard_of(&primary)).await.map(Claim::Guard)
-        } else {
-            let token = cache.take_token(&primary, self.reason == MissReason::Absent).await;
-            let token = token.map_err(|error| {
-                cache.core.reporter.failed("claim", &error);
-                NotStored::Backend
-            });
-            token.and_then(|token| token.map(Claim::Token).ok_or(NotStored::Refused))
-        };
+        // It may have one, where it waited for those who had it.
+        if self.claim.is_none() && !self.context.is_refused() {
+            let claim = self.cache.take_claim(&self.key.primary, self.reason).await;
+            self.settle(claim);
+        }
+    }
+
+    pub(super) fn settle(&mut self, claim: Result<Claim, NotStored>) {
         match claim {
             Ok(claim) => self.claim = Some(claim),
-            Err(why) => self.context().refuse(why),
+            Err(why) => self.context.refuse(why),
         }
     }
 }

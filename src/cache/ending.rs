@@ -26,7 +26,7 @@ use crate::{
 impl Fill {
     /// Stores a payload and shares it. `place` sees what is in the slot of the key at that moment.
     pub(crate) async fn store<P: Payload>(
-        self,
+        mut self,
         mut payload: P,
         lifetime: Lifetime,
         place: impl FnOnce(&str, Option<&Record<P>>, &mut P) -> Place,
@@ -78,7 +78,12 @@ impl Fill {
         }
         let set = self.set(key.as_deref(), value, lifetime.kept());
         let stored = match self.wait_alone(set, &mut bound, shared).await {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                if let Some(claim) = &mut self.claim {
+                    claim.is_used();
+                }
+                Ok(())
+            }
             Ok(false) => {
                 drop(gate);
                 return Err(Box::pin(self.give_up(NotStored::Refused)).await);
@@ -105,8 +110,20 @@ impl Fill {
         match (variant, self.token()) {
             (Some(key), _) => backend.set(key, value, ttl).await.map(|()| true),
             (None, None) => backend.set(&self.key.primary, value, ttl).await.map(|()| true),
-            (None, Some(token)) => backend.compare_and_set(&self.key.primary, token.as_bytes(), value, ttl).await,
+            (None, Some(token)) => self.replace(token, value, ttl).await,
         }
+    }
+
+    async fn replace(&self, token: Token, value: Value, ttl: Option<Duration>) -> Result<bool> {
+        let backend = &self.cache.core.backend;
+        let replace = |token: Token, value| async move {
+            backend.compare_and_set(&self.key.primary, token.as_bytes(), value, ttl).await
+        };
+        if !token.is_held() || self.cache.waits_elsewhere().is_none() {
+            return replace(token, value).await;
+        }
+        // The run whose lease it is may have ended meanwhile, and nothing else has happened then.
+        Ok(replace(token, value.clone()).await? || replace(token.ended(), value).await?)
     }
 
     /// Waits for the answer of the backend, for which the gate stays shut, however long it takes. Those who wait for the
@@ -211,7 +228,9 @@ impl Fill {
             }
             // While the backend is left alone nobody knows whether a purge has come elsewhere; in this process none has. A
             // run for each of those who wait would be worse. What they make of it is not stored either.
-            Err(NotStored::Backend) if self.cache.core.is_shut() => {
+            Err(NotStored::Backend)
+                if self.cache.core.is_shut() && self.cache.core.lanes.are_untouched(&self.since) =>
+            {
                 Outcome::Shared(Arc::new(self.record(payload, lifetime, 0, vec![Carried::Unknown])).into_value())
             }
             _ => Outcome::LookUp,

@@ -56,13 +56,13 @@ impl Cache {
         if self.core.guard.is_none() {
             return self.core.backend.delete(primary).await;
         }
-        let (core, primary) = (Arc::clone(&self.core), Arc::clone(primary));
+        let (core, own) = (Arc::clone(&self.core), Arc::clone(primary));
         let delete = async move {
-            let deleted = core.backend.delete(&primary).await;
+            let deleted = core.backend.delete(&own).await;
             drop(gate);
             deleted
         };
-        self.send(bound, delete).await
+        self.send_purge(bound, &[primary], delete).await
     }
 
     /// Whether a key is there.
@@ -224,7 +224,7 @@ impl Cache {
             drop(gates);
             deleted
         };
-        let deleted = self.send(&mut bound, delete).await.inspect_err(not_purged)?;
+        let deleted = self.send_purge(&mut bound, &names, delete).await.inspect_err(not_purged)?;
         self.purge_results(names).await?;
         Ok(deleted)
     }

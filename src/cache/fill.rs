@@ -49,7 +49,7 @@ pub(crate) struct Fill {
     /// The stamp of the namespace when the fill began: what is stored late is dead on arrival.
     pub(super) namespace: u64,
     /// The lanes of late tags, then.
-    since: Since,
+    pub(super) since: Since,
     /// What tells whether another process has changed the key, where there are others.
     pub(super) claim: Option<Claim>,
     /// What its answer depends on beside that.

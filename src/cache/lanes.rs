@@ -53,6 +53,16 @@ impl Lanes {
         self.last[lane].fetch_max(purge, Ordering::SeqCst);
     }
 
+    /// Counts a purge of anything that entries depend on.
+    pub(super) fn count(&self) {
+        self.purges.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether nothing of that kind was purged.
+    pub(super) fn are_untouched(&self, since: &Since) -> bool {
+        self.purges.load(Ordering::SeqCst) == since.purges
+    }
+
     fn is_clear(&self, lane: usize, since: &Since) -> bool {
         self.last[lane].load(Ordering::SeqCst) <= since.purges
     }

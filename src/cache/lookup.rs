@@ -52,7 +52,7 @@ pub(crate) struct Missed<P> {
 }
 
 impl<P: Payload> Missed<P> {
-    fn new(reason: MissReason) -> Self {
+    pub(super) fn new(reason: MissReason) -> Self {
         Self { reason, primary: None, fallback: None, stores: 0, now: 0 }
     }
 
@@ -62,7 +62,7 @@ impl<P: Payload> Missed<P> {
     }
 
     #[cold]
-    fn with(reason: MissReason, record: Arc<Record<P>>) -> Self {
+    pub(super) fn with(reason: MissReason, record: Arc<Record<P>>) -> Self {
         Self { primary: Some(record), ..Self::new(reason) }
     }
 
@@ -102,7 +102,7 @@ impl KeyText for OwnedKey {
 pub(crate) type Looked<P> = Result<Found<P>, Missed<P>>;
 
 /// What the slot of the primary key says.
-enum Step<P> {
+pub(super) enum Step<P> {
     Ended(Looked<P>),
     /// The caller selects another variant, which would be under this key.
     Variant(Arc<Record<P>>, String),
@@ -121,7 +121,7 @@ impl Cache {
 
     /// Whether it is to be asked for where entries are kept: copies that lag are for hits, not for misses and refreshes.
     #[inline]
-    fn is_doubtful<P>(&self, looked: &Looked<P>) -> bool {
+    pub(super) fn is_doubtful<P>(&self, looked: &Looked<P>) -> bool {
         self.core.lags && !looked.as_ref().is_ok_and(|found| matches!(found.state, State::Fresh | State::Due))
     }
 
@@ -185,6 +185,11 @@ impl Cache {
                 let was_copy = WasCopy(value.is_ok());
                 (value, was_copy)
             }
+            // The guard bounds it, and what is asked for after it has what is left.
+            Err(get) if self.core.guard.is_some() => {
+                bound.begin();
+                (get.await, WasCopy(false))
+            }
             Err(get) => (in_time(&mut bound, get).await, WasCopy(false)),
         };
         let mut now = self.core.clock.now();
@@ -215,45 +220,8 @@ impl Cache {
         (looked, was_copy)
     }
 
-    /// Looks many keys up in one call of the backend. There are no variants of what is asked for so.
-    pub(crate) async fn look_many<Q: Question>(&self, keys: &[OwnedKey], question: &Q) -> Vec<Looked<Q::Payload>> {
-        let names: Vec<&str> = keys.iter().map(|key| &*key.primary).collect();
-        let values = match self.reads().get_many(&*self.core.backend, &names).await {
-            Ok(values) if values.len() == keys.len() => values,
-            Ok(values) => {
-                let message = format!("{} values for {} keys", values.len(), keys.len());
-                let reason = self.failed("get", &Error::message(ErrorKind::Protocol, message), MissReason::Backend);
-                return keys.iter().map(|_| Err(Missed::new(reason))).collect();
-            }
-            Err(error) => {
-                let reason = self.failed("get", &error, MissReason::Backend);
-                return keys.iter().map(|_| Err(Missed::new(reason))).collect();
-            }
-        };
-        let now = self.core.clock.now();
-        let judge = |(key, value): (&OwnedKey, _)| match self.judge(now, key, Ok(value), question) {
-            Step::Ended(looked) => looked,
-            Step::Variant(..) => Err(Missed::new(MissReason::Variant)),
-        };
-        let looked: Vec<_> = keys.iter().zip(values).map(judge).collect();
-        let kept = |looked: &Looked<_>| match looked {
-            Ok(found) => Some(Arc::clone(&found.record)),
-            Err(missed) => missed.fallback.clone(),
-        };
-        let records: Vec<_> = looked.iter().filter_map(kept).collect();
-        let mut hold = self.hold(&records.iter().map(|record| &**record).collect::<Vec<_>>()).await.into_iter();
-        let keep = |looked: Looked<_>| match looked {
-            Ok(found) if hold.next() != Some(Hold::Holds) => Err(Missed::with(MissReason::Purged, found.record)),
-            Err(missed) if missed.fallback.is_some() && hold.next() >= Some(Hold::Gone) => {
-                Err(Missed { fallback: None, ..missed })
-            }
-            looked => looked,
-        };
-        looked.into_iter().map(keep).collect()
-    }
-
     #[inline]
-    fn judge<Q: Question>(
+    pub(super) fn judge<Q: Question>(
         &self,
         now: u64,
         key: &impl KeyText,
@@ -343,7 +311,7 @@ impl Cache {
     }
 
     #[cold]
-    fn failed(&self, operation: &'static str, error: &Error, reason: MissReason) -> MissReason {
+    pub(super) fn failed(&self, operation: &'static str, error: &Error, reason: MissReason) -> MissReason {
         self.core.reporter.failed(operation, error);
         reason
     }

@@ -7,6 +7,7 @@ mod claim;
 mod compute;
 mod computed;
 mod context;
+mod elsewhere;
 mod ending;
 mod entry;
 mod fill;
@@ -14,6 +15,7 @@ mod functions;
 mod kept;
 mod lanes;
 mod lifetime;
+mod look_many;
 mod lookup;
 mod mark;
 mod markers;
@@ -126,6 +128,8 @@ pub(crate) struct Core {
     lags: bool,
     pub(crate) background: Background,
     pub(crate) wait: Duration,
+    /// How long the run of another process is waited for.
+    wait_elsewhere: Option<Duration>,
     pub(crate) fill_timeout: Duration,
     /// Places for those that are made anew in the background.
     refreshes: Arc<Semaphore>,

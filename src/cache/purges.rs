@@ -110,11 +110,13 @@ impl Cache {
 
     /// Makes every entry unreachable that carries the stamp of a tag, or will.
     pub(crate) async fn purge_tag_key(&self, key: &str) -> Result<()> {
+        self.core.lanes.count();
         if self.core.guard.is_none() {
             return self.core.backend.delete(key).await.map(drop);
         }
-        let (core, key) = (Arc::clone(&self.core), key.to_owned());
-        self.send(&mut self.core.bound(), async move { core.backend.delete(&key).await.map(drop) }).await
+        let (core, own) = (Arc::clone(&self.core), key.to_owned());
+        let delete = async move { core.backend.delete(&own).await.map(drop) };
+        self.send_purge(&mut self.core.bound(), &[key], delete).await
     }
 
     /// Replaces the soft stamp of a tag, by comparing and setting: a purge that comes between is not undone.

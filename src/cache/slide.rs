@@ -42,19 +42,23 @@ impl Cache {
         }
         let Some(was) = self.core.backend.get_through(lead.key()).await? else { return Ok(()) };
         let now = self.core.clock.now();
-        let mut left = None;
+        let (mut left, mut has_guard) = (None, false);
         let slid = remade(&was, |meta| {
             left = freshness::left(now, meta, Duration::ZERO);
+            has_guard = meta.carried.iter().any(|carried| self.is_guard(carried, lead.key()));
             meta.nonce == nonce && freshness::slide(meta, until) && left.is_some()
         });
         let (Some(slid), Some(left)) = (slid?, left) else { return Ok(()) };
         let replaced = self.replace(lead.key(), &was, (slid.clone(), left)).await;
-        // Without comparing: over a backend of this process the gate keeps others off, over one that is shared the entry
-        // carries a guard, and is dead on arrival after a purge.
-        if matches!(&replaced, Err(error) if error.kind() == ErrorKind::Unsupported) {
-            self.core.backend.set(lead.key(), slid, left).await?;
-        } else {
-            replaced?;
+        match replaced {
+            // Without comparing: over a backend of this process the gate keeps others off, over one that is shared an entry
+            // with a guard is dead on arrival after a purge. One that was stored where it could be compared has none.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                if has_guard || !self.core.backend.is_shared() {
+                    self.core.backend.set(lead.key(), slid, left).await?;
+                }
+            }
+            replaced => drop(replaced?),
         }
         drop(gate);
         Ok(())

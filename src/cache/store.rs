@@ -64,19 +64,15 @@ impl Cache {
     /// A call that is dropped before it was sent has done nothing. One that was sent goes on in the background, on the
     /// tokio runtime that it began on, so that no later purge is overtaken by it.
     pub async fn set<T: Serialize + ?Sized>(&self, key: &str, value: &T, ttl: impl Into<Ttl>) -> Result<()> {
+        let Some(lifetime) = ttl.into().or(self.ttl()).lifetime() else {
+            return self.delete(key).await.map(drop);
+        };
         let key = self.key(key)?;
-        let lifetime = ttl.into().or(self.ttl()).lifetime();
-        let value = lifetime.map(|lifetime| self.value(&key, value, lifetime)).transpose()?;
+        let value = self.value(&key, value, lifetime)?;
         let primary = Arc::from(key.backend.as_str());
         let mut bound = self.core.bound();
         let gate = self.overtake(&primary, &mut bound).await?;
-        match (value, lifetime) {
-            (Some(value), Some(lifetime)) => self.set_and_open(primary, value, lifetime, gate, &mut bound).await,
-            _ => {
-                self.delete_and_open(&primary, gate, &mut bound).await?;
-                self.break_guard(&primary).await
-            }
-        }
+        self.set_and_open(primary, value, lifetime, gate, &mut bound).await
     }
 
     /// Stores under a gate. What was sent to a server cannot be called back, so a caller that goes away does not open
@@ -89,23 +85,20 @@ impl Cache {
         gate: Gate,
         bound: &mut Bound,
     ) -> Result<()> {
-        let at_once = self.core.backend.set(&primary, value.clone(), lifetime).into_ready().ok();
-        match at_once {
-            Some(stored) => {
+        if !self.has_guards() {
+            if let Ok(stored) = self.core.backend.set(&primary, value.clone(), lifetime).into_ready() {
                 self.core.note_store(&gate);
-                stored
-            }
-            // It was not polled, so nothing was sent: begun anew as a future that can be handed over.
-            None => {
-                let this = self.clone();
-                let set = async move {
-                    let stored = this.core.backend.set(&primary, value, lifetime).await;
-                    this.core.note_store(&gate);
-                    this.break_guard(&primary).await.and(stored)
-                };
-                self.send(bound, set).await
+                return stored;
             }
         }
+        // It was not polled, so nothing was sent: begun anew as a future that can be handed over.
+        let this = self.clone();
+        let set = async move {
+            let stored = this.core.backend.set(&primary, value, lifetime).await;
+            this.core.note_store(&gate);
+            this.break_guard(&primary).await.and(stored)
+        };
+        self.send(bound, set).await
     }
 
     /// Stores a value if there is none; says whether it did.

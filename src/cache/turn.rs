@@ -13,7 +13,7 @@ use std::{
 use tokio::time;
 
 use super::{
-    Cache,
+    Cache, elsewhere,
     fill::{Fill, OwnedKey},
     lookup::{Found, KeyText, Missed},
 };
@@ -176,7 +176,21 @@ impl Cache {
                 return Turn::Hit(found, key);
             }
         }
-        Turn::Run(Fill::begin(self, key, lead, missed.reason), missed.fallback)
+        let mut place = None;
+        if let Some(wait) = self.waits_elsewhere() {
+            match Box::pin(self.wait_elsewhere(&key, question, missed.reason, wait)).await {
+                elsewhere::Waited::Found(found) => {
+                    lead.end(Outcome::LookUp);
+                    return Turn::Hit(found, key);
+                }
+                elsewhere::Waited::Run(claim) => place = Some(claim),
+            }
+        }
+        let mut fill = Fill::begin(self, key, lead, missed.reason);
+        if let Some(claim) = place {
+            fill.settle(claim);
+        }
+        Turn::Run(fill, missed.fallback)
     }
 
     async fn wait<Q: Question>(

@@ -35,7 +35,7 @@ use crate::{
 ///
 /// | URL | backend | parameters |
 /// |---|---|---|
-/// | `memory://` | `MemoryBackend` | `max_bytes`, `max_entries`; `lag` before a second tier |
+/// | `memory://` | `MemoryBackend` | `max_bytes`, `max_entries`; `lag`, `backplane` before a second tier |
 /// | `null://` | [`NullBackend`](crate::NullBackend) | |
 /// | `file:///path` | `FileBackend` in that directory | `max_bytes`, `max_entries`, `sync` |
 /// | `memcached://[user:password@]host[:port],host..`, `memcached:///path/of/socket` | `MemcachedBackend` | `username`, `password`, `login` (`sasl`, the default, or `ascii`), `weights` (`1,3`), `connect_timeout`, `timeout`, `connections`, `item_limit`, `split_up_to` |
@@ -53,7 +53,7 @@ use crate::{
 /// |---|---|
 /// | `ttl`, or `default_timeout` | [`CacheBuilder::ttl`] |
 /// | `stale_while_revalidate`, `stale_if_error`, `keep`, `failure_backoff`, `soft_timeout`, `hard_timeout`, `refresh_ahead`, `early_expiration`, `jitter` | [`Profile`](crate::Profile) |
-/// | `key_prefix`, `name`, `max_wait`, `fill_timeout`, `max_refreshes`, `backend_timeout` | [`CacheBuilder`] |
+/// | `key_prefix`, `name`, `max_wait`, `distributed_single_flight`, `fill_timeout`, `max_refreshes`, `backend_timeout` | [`CacheBuilder`] |
 /// | `breaker_failures` (or `off`), `breaker_open_for` | [`Breaker`](crate::Breaker) |
 /// | `serializer` | `postcard`, or `json` (feature `json`) |
 ///
@@ -108,7 +108,10 @@ pub struct CacheConfig {
 
 impl CacheConfig {
     /// What a URL says. Two with ` + ` between are tiers: copies in memory, and what several processes share, as in
-    /// `memory://?max_bytes=16MiB&lag=1s + redis://host`. Over Redis the processes tell each other of what they change.
+    /// `memory://?max_bytes=16MiB&lag=1s + redis://host`. Over Redis the processes tell each other of what they change,
+    /// by pub/sub; with `backplane=tracking` on the first tier the server tells, of all its keys
+    /// (`RedisTracking`) or of those that begin with `shop:` (`backplane=tracking:shop:`), and with
+    /// `backplane=none` nobody does.
     ///
     /// ```
     /// use axum_caching::{CacheConfig, ErrorKind};

@@ -6,7 +6,10 @@ use super::{near::nearest, units};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Words of which one in a name says that its value is nobody's business.
-const SECRET: &[&str] = &["pass", "pwd", "secret", "token", "user"];
+const SECRET: &[&str] = &["pass", "pwd", "secret", "token", "user", "tls_key"];
+
+/// Names of which a slip is one for the same.
+const SECRET_NAMES: [&str; 3] = ["password", "username", "tls_key"];
 
 /// How much of a text an error repeats.
 const MOST_SHOWN: usize = 80;
@@ -40,7 +43,7 @@ impl Parameter {
 
     /// What is wrong with the text.
     pub(super) fn wrong(&self, expected: &str) -> Error {
-        if self.is_open {
+        if self.is_open && may_show(&self.text) {
             let shown: String = self.text.chars().take(MOST_SHOWN).collect();
             wrong(format!("{self} is {shown:?}, expected {expected}"))
         } else {
@@ -69,7 +72,13 @@ impl fmt::Debug for Parameter {
 /// Whether what stands under this name is not to be shown.
 pub(super) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    SECRET.iter().any(|word| name.contains(word)) || nearest(&name, ["password", "username"]).is_some()
+    SECRET.iter().any(|word| name.contains(word)) || nearest(&name, SECRET_NAMES).is_some()
+}
+
+/// Whether a text may be shown that is not known to be a secret: the user of a URL that got into the wrong place is one,
+/// and so is the content of a file in place of its path. What is shown stays one line.
+pub(super) fn may_show(text: &str) -> bool {
+    !text.contains('@') && !text.contains("-----BEGIN") && !text.contains(char::is_control)
 }
 
 /// Whether it can be a name at all; a part of a password that was not encoded often is not.

@@ -3,8 +3,8 @@
 use super::{
     CacheConfig,
     address::Address,
-    backends::{Make, tiers},
-    parameters::{Parameter, wrong},
+    backends::{Family, Make, tiers},
+    parameters::{Parameter, may_show, wrong},
     settings::{self, Settings},
 };
 use crate::error::Result;
@@ -38,10 +38,14 @@ impl Tier {
         let user = if address.username.is_some() || address.password.is_some() { "..@" } else { "" };
         let hosts: Vec<_> = address.hosts.iter().map(ToString::to_string).collect();
         let is_known = |key: &str| address.scheme.keys.contains(&key) || settings::keys().any(|known| known == key);
-        let open = address.parameters.0.iter().filter(|it| it.is_open && is_known(&it.key));
+        let open = address.parameters.0.iter().filter(|it| it.is_open && may_show(&it.text) && is_known(&it.key));
         let open: Vec<_> = open.map(|it| format!("{}={}", it.key, it.text)).collect();
         let query = if open.is_empty() { String::new() } else { format!("?{}", open.join("&")) };
-        format!("{}://{user}{}{}{query}", address.scheme.name, hosts.join(","), address.path)
+        // Where it is the path of a directory it may have an `@`.
+        let is_file = address.scheme.family == Family::File;
+        let path = if is_file { address.path.replace('@', "") } else { address.path.clone() };
+        let path = if may_show(&path) { &*address.path } else { "/.." };
+        format!("{}://{user}{}{path}{query}", address.scheme.name, hosts.join(","))
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::{
     CacheConfig, Tier, backends,
-    parameters::{Parameter, Parameters},
+    parameters::{Parameter, Parameters, is_secret},
 };
 use crate::profile::Profiles;
 
@@ -27,7 +27,8 @@ use crate::profile::Profiles;
 ///
 /// # Errors
 ///
-/// A field that is not known or there twice, and what is no text and no number where one is expected.
+/// A field that is not known or there twice, what is no text and no number where one is expected, and a secret that is a
+/// fraction, `true` or `false`: it is written as a text, since formats do not keep how a number was written.
 impl<'de> Deserialize<'de> for CacheConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Whole)
@@ -58,10 +59,16 @@ impl<'de> Visitor<'de> for Whole {
                 "url" => urls.replace(map.next_value::<ListOfUrls>()?.0).is_some(),
                 "profiles" => profiles.replace(map.next_value::<Profiles>()?).is_some(),
                 name if backends::has_key(name) => {
-                    let text = map.next_value::<Scalar>();
-                    let text = text.map_err(|error| A::Error::custom(format_args!("`{key}`: {error}")))?.0;
+                    let given = map.next_value::<Scalar>();
+                    let given = given.map_err(|error| A::Error::custom(format_args!("`{key}`: {error}")))?;
+                    if !given.is_exact && is_secret(&key) {
+                        return Err(A::Error::custom(format_args!(
+                            "`{key}`: found a fraction, a very large number or a yes or no, which may be written in several \
+                             ways; expected a text, in quotes"
+                        )));
+                    }
                     let twice = parameters.0.iter().any(|it| it.key == key);
-                    parameters.0.push(Parameter::new(key.clone(), text));
+                    parameters.0.push(Parameter::new(key.clone(), given.text));
                     twice
                 }
                 _ => return Err(unknown(&key)),
@@ -114,7 +121,17 @@ impl<'de> Visitor<'de> for Urls {
 }
 
 /// A value, as the text that a URL would have.
-struct Scalar(String);
+struct Scalar {
+    text: String,
+    /// Whether the text is the one that somebody wrote: 1.10 and 1.1 are the same number.
+    is_exact: bool,
+}
+
+impl Scalar {
+    fn exact(text: &(impl ToString + ?Sized)) -> Self {
+        Self { text: text.to_string(), is_exact: true }
+    }
+}
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -122,9 +139,12 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
+/// What `serde_json` calls a number if it keeps all its digits (its feature `arbitrary_precision`).
+const NUMBER: &str = "$serde_json::private::Number";
+
 struct OneScalar;
 
-impl Visitor<'_> for OneScalar {
+impl<'de> Visitor<'de> for OneScalar {
     type Value = Scalar;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,22 +152,63 @@ impl Visitor<'_> for OneScalar {
     }
 
     fn visit_bool<E: Error>(self, yes: bool) -> Result<Scalar, E> {
-        Ok(Scalar(yes.to_string()))
+        Ok(Scalar { is_exact: false, ..Scalar::exact(&yes) })
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar(number.to_string()))
+        Ok(Scalar::exact(&number))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
-        Ok(Scalar(number.to_string()))
+        Ok(Scalar::exact(&number))
+    }
+
+    // Without these two serde repeats the number, which may be a password.
+    fn visit_i128<E: Error>(self, number: i128) -> Result<Scalar, E> {
+        Ok(Scalar::exact(&number))
+    }
+
+    fn visit_u128<E: Error>(self, number: u128) -> Result<Scalar, E> {
+        Ok(Scalar::exact(&number))
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Scalar, E> {
-        Ok(Scalar(number.to_string()))
+        Ok(Scalar { is_exact: false, ..Scalar::exact(&number) })
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar(text.to_owned()))
+        Ok(Scalar::exact(text))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+        match map.next_key::<String>()? {
+            Some(key) if key == NUMBER => Ok(Scalar::exact(&map.next_value::<String>()?)),
+            _ => Err(A::Error::invalid_type(Unexpected::Map, &self)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::{Error, I128Deserializer, MapDeserializer, U128Deserializer};
+
+    use super::*;
+
+    #[test]
+    fn the_largest_numbers_are_taken_and_not_told() {
+        let most = Scalar::deserialize(U128Deserializer::<Error>::new(u128::MAX)).unwrap();
+        assert_eq!(most.text, u128::MAX.to_string());
+        let least = Scalar::deserialize(I128Deserializer::<Error>::new(i128::MIN)).unwrap();
+        assert_eq!(least.text, i128::MIN.to_string());
+    }
+
+    #[test]
+    fn a_number_that_json_has_as_it_is_written_is_one() {
+        let of = |key: &'static str, text: &'static str| {
+            Scalar::deserialize(MapDeserializer::<_, Error>::new([(key, text)].into_iter()))
+        };
+        assert_eq!(of("$serde_json::private::Number", "1.10").unwrap().text, "1.10");
+        let error = of("a", "secret").err().unwrap().to_string();
+        assert!(error.contains("a text, a number") && !error.contains("secret"), "{error}");
     }
 }

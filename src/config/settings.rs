@@ -20,6 +20,7 @@ pub(super) const KEYS: &[&str] = &[
     "name",
     "serializer",
     "max_wait",
+    "distributed_single_flight",
     "fill_timeout",
     "max_refreshes",
     "backend_timeout",
@@ -39,6 +40,7 @@ pub(super) struct Settings {
     name: Option<String>,
     is_json: bool,
     max_wait: Option<Duration>,
+    distributed_single_flight: Option<Duration>,
     fill_timeout: Option<Duration>,
     max_refreshes: Option<usize>,
     backend_timeout: Option<Duration>,
@@ -61,6 +63,7 @@ impl Settings {
             name: given.text("name")?,
             is_json: given.take(&["serializer"])?.as_ref().map(is_json).transpose()?.unwrap_or_default(),
             max_wait: given.read(&["max_wait"], units::LENGTH, units::length)?,
+            distributed_single_flight: given.read(&["distributed_single_flight"], units::LENGTH, units::length)?,
             fill_timeout: given.read(&["fill_timeout"], units::LENGTH, units::length)?,
             max_refreshes: given.read(&["max_refreshes"], "a whole number from 0", |text| text.parse().ok())?,
             backend_timeout: given.read(&["backend_timeout"], units::WAIT, units::wait)?,
@@ -74,6 +77,8 @@ impl Settings {
         let builder = set(builder, self.key_prefix, CacheBuilder::key_prefix);
         let builder = set(builder, self.name, CacheBuilder::name);
         let builder = set(builder, self.max_wait, CacheBuilder::max_wait);
+        let wait_elsewhere = CacheBuilder::distributed_single_flight;
+        let builder = set(builder, self.distributed_single_flight, wait_elsewhere);
         let builder = set(builder, self.fill_timeout, CacheBuilder::fill_timeout);
         let builder = set(builder, self.max_refreshes, CacheBuilder::max_refreshes);
         let builder = set(builder, self.backend_timeout, CacheBuilder::backend_timeout);

@@ -54,11 +54,14 @@ impl TagStamps {
     async fn hold_in(self, backend: &dyn Backend, key: &str, reads: Reads) -> Hold {
         if reads == Reads::Copies && backend.lags() {
             // A copy may say that it holds. That it does not may be older than the entry.
-            match backend.get_now(key).map(|found| self.compared(found)) {
-                Some(Hold::Holds) => return Hold::Holds,
-                Some(_) => return self.compared(backend.get_through(key).await),
-                None => {}
+            let found = match backend.get(key).into_ready() {
+                Ok(copy) => copy,
+                Err(future) => return self.compared(future.await),
+            };
+            if self.compared(found) == Hold::Holds {
+                return Hold::Holds;
             }
+            return self.compared(backend.get_through(key).await);
         }
         self.compared(reads.get(backend, key).await)
     }

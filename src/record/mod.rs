@@ -23,7 +23,7 @@ pub(crate) use self::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    value::{LEASE, Live, MAGIC, VERSION, Value},
+    value::{ENDED, LEASE, Live, MAGIC, VERSION, Value},
 };
 
 const TOKEN: usize = MAGIC.len() + 2 + 8;
@@ -196,7 +196,23 @@ impl Token {
     }
 
     pub(crate) fn is_lease(self) -> bool {
+        [LEASE, ENDED].contains(&self.0[MAGIC.len() + 1])
+    }
+
+    /// Whether it is a lease whose run has not ended, as far as anybody said.
+    pub(crate) fn is_held(self) -> bool {
         self.0[MAGIC.len() + 1] == LEASE
+    }
+
+    /// What is left of a lease whose run has ended without an entry. It is stored over that lease and nothing else, so
+    /// that where it is nothing has happened since.
+    pub(crate) fn ended(mut self) -> Self {
+        self.0[MAGIC.len() + 1] = ENDED;
+        self
+    }
+
+    pub(crate) fn into_value(self) -> Value {
+        Value::from_bytes(Bytes::copy_from_slice(&self.0))
     }
 }
 

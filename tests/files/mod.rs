@@ -99,6 +99,18 @@ pub fn child(test: &str, folder: &Path) -> Command {
     command
 }
 
+/// The same in a shell, with a limit or on a disk of its own.
+pub fn in_shell(wrapper: &[&str], script: &str, test: &str, folder: &Path) -> Command {
+    let inner = child(test, folder);
+    let mut words = wrapper.to_vec();
+    let script = format!("{script}; exec \"$0\" \"$@\"");
+    words.extend(["sh", "-e", "-c", &script]);
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg(inner.get_program()).args(inner.get_args());
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+}
+
 const FOLDER: &str = "FILE_BACKEND_TEST_FOLDER";
 
 /// The directory that a child was given.

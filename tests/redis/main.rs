@@ -20,4 +20,5 @@ mod replicas;
 mod runtimes;
 mod shop;
 mod tiers;
+mod tracking;
 mod trips;

@@ -1,9 +1,19 @@
 //! Purges by one process against fills of another, over one server: `purge_nodes` in earnest.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum_caching::{Backend, Cache, Memoizer, Profile, RedisBackend, Ttl};
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+    time::sleep,
+};
 
 use crate::support::{
     self, fetch, layer,
@@ -78,6 +88,30 @@ async fn a_purge_of_one_process_wins_against_the_fill_of_another() {
 async fn a_purge_wins_on_a_cluster_too() {
     let cluster = Cluster::start();
     a_purge_wins(&nodes(|| RedisBackend::cluster(cluster.seeds()).build().unwrap())).await;
+}
+
+#[tokio::test]
+async fn a_thousand_callers_in_ten_processes_run_the_origin_once_if_they_are_to() {
+    let server = Server::start();
+    let node = || {
+        let wait = Duration::from_secs(10);
+        Cache::builder(RedisBackend::new(server.url()).unwrap()).distributed_single_flight(wait).build()
+    };
+    let (caches, runs) = ((0..10).map(|_| node()).collect::<Vec<_>>(), Arc::new(AtomicUsize::new(0)));
+    let mut callers = JoinSet::new();
+    for number in 0..1_000 {
+        let (cache, runs) = (caches[number % 10].clone(), Arc::clone(&runs));
+        callers.spawn(async move {
+            let compute = async || {
+                runs.fetch_add(1, Ordering::Relaxed);
+                sleep(Duration::from_millis(50)).await;
+                "value".to_owned()
+            };
+            cache.get_or_compute("key", Ttl::Default, compute).await
+        });
+    }
+    assert!(callers.join_all().await.iter().all(|value| value == "value"));
+    assert_eq!(runs.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

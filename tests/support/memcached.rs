@@ -106,8 +106,14 @@ impl Memcached {
 
     /// With more time than usual, since tests share a machine.
     pub fn builder(&self) -> MemcachedBackendBuilder {
+        self.of(self.address())
+    }
+
+    /// The same for another address where it is reached.
+    #[expect(clippy::unused_self, reason = "it is this server that is meant")]
+    pub fn of(&self, address: &str) -> MemcachedBackendBuilder {
         MemcachedBackend::builder()
-            .server(self.address())
+            .server(address)
             .timeout(Duration::from_secs(5))
             .connect_timeout(Duration::from_secs(5))
     }
@@ -230,6 +236,41 @@ fn folder() -> PathBuf {
 #[expect(clippy::disallowed_methods, reason = "a process is waited for, which tells nobody when it is ready")]
 pub fn pause() {
     thread::sleep(Duration::from_millis(10));
+}
+
+/// Stands between a client and a server, at the address that it gives. It asks `meddle` about all that a client sends, with
+/// the number of its connection: what is answered in place of the server, if anything.
+pub fn relay(
+    server: &Memcached,
+    meddle: impl Fn(usize, &[u8]) -> Option<&'static [u8]> + Clone + Send + 'static,
+) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let address = format!("{}.relay{}", server.address(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let (listener, server) = (UnixListener::bind(&address).unwrap(), server.address().to_owned());
+    thread::spawn(move || {
+        for (number, client) in listener.incoming().flatten().enumerate() {
+            let server = UnixStream::connect(&server).unwrap();
+            let (mut answers, meddle) = (client.try_clone().unwrap(), meddle.clone());
+            pump(server.try_clone().unwrap(), client.try_clone().unwrap(), |_| false);
+            pump(client, server, move |sent| {
+                meddle(number, sent).is_some_and(|answer| answers.write_all(answer).is_ok())
+            });
+        }
+    });
+    address
+}
+
+/// Copies what is not taken.
+fn pump(mut from: UnixStream, mut to: UnixStream, mut takes: impl FnMut(&[u8]) -> bool + Send + 'static) {
+    thread::spawn(move || {
+        let mut some = vec![0; 1 << 16];
+        while let Ok(length @ 1..) = from.read(&mut some) {
+            if !takes(&some[..length]) && to.write_all(&some[..length]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
 }
 
 /// What `saslauthd` does: it reads username, password, service and realm, and says `OK` or `NO`.

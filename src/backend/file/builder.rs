@@ -52,7 +52,7 @@ impl FileBackendBuilder {
     }
 
     /// Whether each change is on the disk before it is acknowledged (`fsync` of the file and of its directory), so that
-    /// stores and purges survive a power cut. `false` by default: it costs what the disk takes for it, milliseconds.
+    /// stores and purges survive a power cut; also a purge of what another process has just removed. `false` by default: it costs what the disk takes for it, milliseconds.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -86,7 +86,7 @@ impl FileBackendBuilder {
     /// As [`FileBackend::new`].
     pub fn build(self) -> Result<FileBackend> {
         let folder = Folder::new(&self.path);
-        folder.prepare()?;
+        folder.prepare(self.sync)?;
         // Processes that begin together begin to list at different shards.
         let first = usize::try_from(stamps::fresh() % SHARDS as u64).unwrap_or(0);
         let store = Arc::new(Store {
@@ -97,6 +97,7 @@ impl FileBackendBuilder {
             max_entries: self.max_entries.max(1),
             sync: self.sync,
             room: Mutex::new(()),
+            rounds: AtomicU64::new(0),
             next: AtomicUsize::new(first),
             stores: AtomicU64::new(0),
         });

@@ -7,10 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::geteuid;
+
 use super::{
+    durable::sync_parent,
     place::shard_name,
     shard::Shard,
-    temp::{TEMP, Temp},
+    temp::{Temp, is_temp},
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -67,7 +70,7 @@ impl Folder {
 
     /// A shard, if it is there.
     pub(super) fn shard(&self, shard: usize) -> io::Result<Option<Shard>> {
-        match Shard::open(self.shard_path(shard)) {
+        match Shard::open(&self.shard_path(shard)) {
             Ok(shard) => Ok(Some(shard)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -80,17 +83,37 @@ impl Folder {
             return Ok(shard);
         }
         // The first of its shard, or somebody has emptied the directory.
-        self.prepare()?;
+        self.prepare(sync)?;
         let path = self.shard_path(shard);
         make(&path, false)?;
         if sync {
-            Shard::open(self.root.clone())?.sync()?;
+            Shard::open(&self.root)?.sync()?;
         }
-        Ok(Shard::open(path)?)
+        Ok(Shard::open(&path)?)
     }
 
-    /// Makes the directory, or checks that it is one of ours.
-    pub(super) fn prepare(&self) -> Result<()> {
+    /// Makes the directory, or checks that it is one of ours; with `sync` it is on the disk then, and so is what it is in
+    /// as far as that was made here.
+    pub(super) fn prepare(&self, sync: bool) -> Result<()> {
+        let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let missing: Vec<_> = self.root.ancestors().skip(1).take_while(is_missing).filter(|_| sync).collect();
+        self.make_ours()?;
+        if sync {
+            self.sync_below(&missing).map_err(|error| self.broken(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Has the directory on the disk, and those that were made for it.
+    fn sync_below(&self, made: &[&Path]) -> io::Result<()> {
+        for path in made.iter().rev() {
+            sync_parent(path)?;
+        }
+        sync_parent(&self.root)?;
+        Shard::open(&self.root)?.sync()
+    }
+
+    fn make_ours(&self) -> Result<()> {
         let broken = |error: io::Error| self.broken(&error);
         if let Some(parent) = self.root.parent() {
             make(parent, true).map_err(broken)?;
@@ -100,8 +123,8 @@ impl Folder {
         if !about.is_dir() {
             return Err(self.refusal("is no directory, expected one, and no link"));
         }
-        if about.mode() & OTHERS_MAY_WRITE != 0 {
-            return Err(self.refusal("can be written to by others, who could put entries there; `chmod go-w` it"));
+        if let Some(why) = not_ours(about.uid(), about.mode(), geteuid().as_raw()) {
+            return Err(self.refusal(why));
         }
         if self.is_marked().map_err(broken)? {
             return Ok(());
@@ -113,7 +136,7 @@ impl Folder {
                  expected an empty directory or one that a FileBackend made: empty it, or give another path",
             ));
         }
-        let root = Shard::open(self.root.clone()).map_err(broken)?;
+        let root = Shard::open(&self.root).map_err(broken)?;
         let temp = Temp::write(&root, MARKED.as_bytes(), 0, 0).map_err(broken)?;
         temp.sync().map_err(broken)?;
         temp.rename(MARKER).map_err(broken)?;
@@ -134,11 +157,17 @@ impl Folder {
     fn has_others(&self) -> io::Result<bool> {
         for entry in fs::read_dir(&self.root)? {
             let name = entry?.file_name();
-            if !name.to_str().is_some_and(|name| name.starts_with(TEMP)) {
+            if !name.to_str().is_some_and(is_temp) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// What is free on its disk, in bytes.
+    pub(super) fn free(&self) -> io::Result<u64> {
+        let about = rustix::fs::statvfs(&self.root)?;
+        Ok(about.f_bavail.saturating_mul(about.f_frsize))
     }
 
     fn refusal(&self, why: &str) -> Error {
@@ -157,6 +186,20 @@ impl Folder {
     }
 }
 
+/// Why a directory of this owner and mode may have entries that others wrote.
+fn not_ours(owner: u32, mode: u32, user: u32) -> Option<&'static str> {
+    if owner != user {
+        Some(
+            "belongs to another user, who could put entries there; expected one of the user of this process: \
+             give another path, or remove it",
+        )
+    } else if mode & OTHERS_MAY_WRITE != 0 {
+        Some("can be written to by others, who could put entries there; empty it and `chmod go-w` it")
+    } else {
+        None
+    }
+}
+
 /// Whether there is no room.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
@@ -166,5 +209,32 @@ fn make(path: &Path, with_parents: bool) -> io::Result<()> {
     match DirBuilder::new().recursive(with_parents).mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_owner_may_write_to_a_directory() {
+        for (owner, mode, user, expected) in [
+            (1_000, 0o40_700, 1_000, None),
+            (1_000, 0o40_755, 1_000, None),
+            (0, 0o40_700, 0, None),
+            (1_001, 0o40_700, 1_000, Some("belongs to another user")),
+            (1_001, 0o40_777, 1_000, Some("belongs to another user")),
+            (0, 0o40_755, 1_000, Some("belongs to another user")),
+            (1_000, 0o40_700, 0, Some("belongs to another user")),
+            (1_000, 0o40_770, 1_000, Some("can be written to by others")),
+            (1_000, 0o41_777, 1_000, Some("can be written to by others")),
+        ] {
+            let why = not_ours(owner, mode, user);
+            assert_eq!(why.is_some(), expected.is_some(), "{owner} {mode:o} {user}");
+            assert!(
+                why.unwrap_or_default().starts_with(expected.unwrap_or_default()),
+                "{owner} {mode:o} {user}: {why:?}"
+            );
+        }
     }
 }

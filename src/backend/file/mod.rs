@@ -1,6 +1,7 @@
 //! Entries in files: one each, in a directory that processes share.
 
 mod builder;
+mod durable;
 mod folder;
 mod format;
 mod lock;
@@ -31,13 +32,14 @@ use crate::{error::Result, value::Value};
 /// that [`add`](Backend::add), [`increment`](Backend::increment) and [`compare_and_set`](Backend::compare_and_set) are
 /// atomic between processes and purges win against fills of all of them. A process that is killed leaves no lock
 /// behind; one that is stopped in the middle of a change makes changes to a 64th of the keys an
-/// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) after 2 seconds. Reads take no lock.
+/// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout): those that wait, after 2 seconds, and the next ones, until it goes
+/// on, after 20 milliseconds. Reads take no lock.
 ///
 /// # Files
 ///
 /// A path is given a directory `axum-caching`, with a marker (`CACHEDIR.TAG`, so that backups leave it out) and 64
 /// directories of entries. A directory of that name that is not empty and has no marker is refused, and so is one that
-/// others may write to. What has not the name of an entry is never touched, and links are not followed. Directories
+/// belongs to another user than that of the process or that others may write to. What has not the name of an entry is never touched, and links are not followed. Directories
 /// are made with mode 0700, files with 0600.
 ///
 /// A file has a version, the whole key, the end of its life and a checksum of all that. It is written under another
@@ -58,7 +60,8 @@ use crate::{error::Result, value::Value};
 ///
 /// An entry counts as its file does, in blocks of 4 KiB. When a bound is reached, entries go that were not used for the
 /// longest time: exactly so among 512 entries, about so among more, and to the second. A store that reaches a bound
-/// makes room before it is acknowledged; one on a disk that is full makes room and tries again. What expired goes
+/// makes room before it is acknowledged; one on a disk that is full makes as much room as it needs, where there is as much,
+/// and tries again. What cannot be removed is passed over, as are entries that a stopped process holds. What expired goes
 /// first, when it is read, and a few at a time as others are stored. Integers go like everything else.
 ///
 /// A process counts the directory at the start, on a thread of its own, and then adds its own changes. What others
@@ -106,8 +109,8 @@ impl FileBackend {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the directory has files of somebody else or can be written to
-    /// by others, [`ErrorKind::Connect`](crate::ErrorKind::Connect) if it cannot be made or read.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the directory has files of somebody else, belongs to another
+    /// user or can be written to by others, [`ErrorKind::Connect`](crate::ErrorKind::Connect) if it cannot be made or read.
     ///
     /// # Examples
     ///

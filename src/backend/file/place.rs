@@ -31,8 +31,12 @@ impl Place {
 
 /// The name of a file, if it is that of an entry.
 pub(super) fn entry_name(name: &str) -> Option<Name> {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     (name.len() == DIGITS && name.bytes().all(is_digit)).then(|| Name::from(name).expect("as long as that"))
+}
+
+/// As names have them.
+pub(super) fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)
 }
 
 /// The name of the directory of a shard.

@@ -2,15 +2,13 @@
 
 use std::{
     cmp::Reverse,
-    io,
-    sync::{Weak, atomic::Ordering},
+    sync::{PoisonError, TryLockError, Weak, atomic::Ordering},
     thread,
 };
 
 use super::{
-    folder::Failure,
     place::{Name, Place, SHARDS},
-    shard::Listed,
+    shard::{Listed, weight},
     store::{Store, unlink},
 };
 use crate::stamps;
@@ -40,8 +38,12 @@ struct Candidate {
 impl Store {
     /// After a store: makes room if there is too much, or looks at one shard now and then.
     pub(super) fn keep_bounds(&self, place: Place) {
-        // What was stored is there. What cannot be listed now can be with the next store.
-        let _ = if self.is_over() { self.make_room(Some(place.name)) } else { self.look_around() };
+        // What was stored is there. What cannot be listed or removed now can be with the next store.
+        if self.is_over() {
+            self.make_room(Some(place.name));
+        } else {
+            self.look_around();
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -49,46 +51,83 @@ impl Store {
     }
 
     /// Removes what was not used for the longest time until all is within the bounds, and a little below.
-    fn make_room(&self, newest: Option<Name>) -> io::Result<()> {
+    fn make_room(&self, newest: Option<Name>) {
         // One at a time: the others leave it to that one.
-        let Ok(_room) = self.room.try_lock() else { return Ok(()) };
+        let _room = match self.room.try_lock() {
+            Ok(room) => room,
+            // There is nothing in it that a panic could have left undone.
+            Err(TryLockError::Poisoned(room)) => room.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let most_entries = self.max_entries - (self.max_entries / 16).min(BATCH);
         let most_bytes = self.max_bytes - (self.max_bytes / 16).min(BATCH_BYTES);
         while self.is_over() {
-            let sample = self.sample(newest)?;
+            let sample = self.sample(newest);
             // It was a wrong count; or nothing can be removed.
             if !self.is_over() {
                 break;
             }
             let share = (sample.len() / 4).max(1);
             let mut removed = 0;
-            for candidate in sample.iter().take(share) {
-                removed += usize::from(self.evict(candidate)?);
+            for candidate in &sample {
+                removed += usize::from(self.evict(candidate));
                 if self.tally.entries() <= most_entries && self.tally.bytes() <= most_bytes {
-                    return Ok(());
+                    return;
+                }
+                if removed == share {
+                    break;
                 }
             }
             if removed == 0 {
                 break;
             }
         }
-        Ok(())
     }
 
-    /// Removes some of what was not used, for the disk is full; says whether it did.
-    pub(super) fn make_some_room(&self) -> bool {
-        let Ok(_room) = self.room.try_lock() else { return false };
-        let Ok(sample) = self.sample(None) else { return false };
-        let share = (sample.len() / 4).max(1);
-        sample.iter().take(share).filter(|candidate| self.evict(candidate).unwrap_or(false)).count() > 0
+    /// Removes some of what was not used, for the disk is full: so much that this many bytes have room, or what others
+    /// find room in too. Says whether it did, or somebody else has since `seen`.
+    pub(super) fn make_room_on_disk(&self, bytes: u64, seen: u64) -> bool {
+        let _room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.rounds.load(Ordering::Acquire) != seen {
+            return true;
+        }
+        // Nothing is free that is not ours to use: of a quota nothing is known but that it is reached.
+        let missing = weight(bytes).saturating_sub(self.folder.free().unwrap_or(0));
+        // More than all that is there, also of what others stored that was not counted yet: nothing goes for nothing.
+        if missing > self.tally.bytes() && missing > self.count() {
+            return false;
+        }
+        let (mut removed, mut freed) = (0, 0);
+        loop {
+            let sample = self.sample(None);
+            let share = (sample.len() / 4).max(1);
+            let before = removed;
+            for candidate in &sample {
+                if removed - before >= share && freed >= missing {
+                    break;
+                }
+                if self.evict(candidate) {
+                    removed += 1;
+                    freed += candidate.listed.bytes;
+                }
+            }
+            if freed >= missing || removed == before {
+                break;
+            }
+        }
+        if removed > 0 {
+            self.rounds.fetch_add(1, Ordering::Release);
+        }
+        removed > 0
     }
 
     /// Entries of the next shards, in the order in which they go: what expired, then what was not used for long.
-    fn sample(&self, newest: Option<Name>) -> io::Result<Vec<Candidate>> {
+    fn sample(&self, newest: Option<Name>) -> Vec<Candidate> {
         let now = self.clock.now();
         let mut sample = Vec::new();
         for _ in 0..SHARDS {
-            let (shard, entries) = self.list_next()?;
+            // A shard that cannot be listed keeps no other from giving room.
+            let Some((shard, entries)) = self.list_next() else { continue };
             let others = entries.into_iter().filter(|entry| Some(entry.name) != newest);
             sample.extend(others.map(|listed| Candidate { shard, listed }));
             if sample.len() >= SAMPLE {
@@ -96,64 +135,72 @@ impl Store {
             }
         }
         sample.sort_by_key(|candidate| (Reverse(has_ended(candidate.listed, now)), candidate.listed.used));
-        Ok(sample)
+        sample
     }
 
-    /// Removes an entry, unless it was used or replaced since it was listed.
-    fn evict(&self, candidate: &Candidate) -> io::Result<bool> {
-        let Some(shard) = self.folder.shard(candidate.shard)? else { return Ok(false) };
+    /// Removes an entry, unless it was used or replaced since it was listed, cannot be removed, or is in a shard that a
+    /// process holds: another one goes in its place.
+    fn evict(&self, candidate: &Candidate) -> bool {
+        let Ok(Some(shard)) = self.folder.shard(candidate.shard) else { return false };
         let name = candidate.listed.name;
-        let removed = self.change(candidate.shard, &shard, |turn| {
-            if shard.look(name) != Some(candidate.listed) {
-                return Ok(false);
-            }
-            Ok(unlink(turn, &shard, name)?)
+        let removed = self.change_soon(candidate.shard, &shard, |turn| {
+            Ok(shard.look(name) == Some(candidate.listed) && unlink(turn, &shard, name)?)
         });
-        let removed = removed.map_err(as_io)?;
+        let removed = matches!(removed, Ok(Some(true)));
         if removed && !has_ended(candidate.listed, self.clock.now()) {
             self.tally.evictions.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(removed)
+        removed
     }
 
     /// Lists the next shard, once in a while: counts it, sweeps it, and removes some of what expired.
-    fn look_around(&self) -> io::Result<()> {
+    fn look_around(&self) {
         let stores = self.stores.fetch_add(1, Ordering::Relaxed) + 1;
         if stores < PACE.max(self.tally.entries() / SHARDS as u64 / PACE_SHARE) {
-            return Ok(());
+            return;
         }
         self.stores.store(0, Ordering::Relaxed);
         let now = self.clock.now();
-        let (number, entries) = self.list_next()?;
-        let Some(shard) = self.folder.shard(number)? else { return Ok(()) };
+        let Some((number, entries)) = self.list_next() else { return };
+        let Ok(Some(shard)) = self.folder.shard(number) else { return };
         let ended: Vec<_> = entries.into_iter().filter(|entry| has_ended(*entry, now)).collect();
         let from = usize::try_from(stamps::fresh()).unwrap_or(0) % ended.len().max(1);
         for entry in ended.iter().cycle().skip(from).take(ASKED.min(ended.len())) {
-            let removed = self.change(number, &shard, |turn| {
+            // One that cannot be removed keeps no other from it.
+            let _ = self.change_soon(number, &shard, |turn| {
                 // The times of a file are a hint, what it says itself is not.
-                let is_over = shard.read_key(&entry.name).is_some_and(|(expires, _)| expires <= now);
+                let is_over = shard.read_key(&entry.name)?.is_some_and(|(expires, _)| expires <= now);
                 Ok(is_over && unlink(turn, &shard, entry.name)?)
             });
-            removed.map_err(as_io)?;
         }
-        if self.is_over() { self.make_room(None) } else { Ok(()) }
+        if self.is_over() {
+            self.make_room(None);
+        }
     }
 
-    fn list_next(&self) -> io::Result<(usize, Vec<Listed>)> {
+    fn list_next(&self) -> Option<(usize, Vec<Listed>)> {
         let number = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        Ok((number, self.list(number)?))
+        Some((number, self.list(number)?))
     }
 
-    /// Lists a shard, and counts it by that.
-    fn list(&self, number: usize) -> io::Result<Vec<Listed>> {
+    /// Counts what is there, and says how many bytes it is. What cannot be counted now is with the stores.
+    fn count(&self) -> u64 {
+        for number in 0..SHARDS {
+            let _ = self.list(number);
+        }
+        self.tally.bytes()
+    }
+
+    /// Lists a shard, and counts it by that; `None` if that cannot be done now.
+    fn list(&self, number: usize) -> Option<Vec<Listed>> {
         // So that nothing is counted twice that this process changes meanwhile.
-        let mut turn = self.tally.turn(number);
-        let entries = match self.folder.shard(number)? {
-            Some(shard) => shard.list()?,
+        let mut turn = self.tally.turn_soon(number)?;
+        let entries = match self.folder.shard(number).ok()? {
+            Some(shard) => shard.list().ok()?,
             None => Vec::new(),
         };
         turn.recount(&entries);
-        Ok(entries)
+        Some(entries)
     }
 }
 
@@ -163,14 +210,13 @@ pub(super) fn count(store: Weak<Store>) {
     let _ = thread::Builder::new().name("axum-caching-count".to_owned()).spawn(move || {
         for number in 0..SHARDS {
             let Some(store) = store.upgrade() else { return };
-            if store.list(number).is_err() {
-                return;
-            }
+            // As in `Store::count`, but that it ends when the backend is gone.
+            let _ = store.list(number);
         }
         let Some(store) = store.upgrade() else { return };
         store.tally.is_whole.store(true, Ordering::Release);
         if store.is_over() {
-            let _ = store.make_room(None);
+            store.make_room(None);
         }
     });
 }
@@ -180,9 +226,29 @@ fn has_ended(entry: Listed, now: u64) -> bool {
     entry.ends != 0 && entry.ends <= now
 }
 
-fn as_io(failure: Failure) -> io::Error {
-    match failure {
-        Failure::Io(error) => error,
-        Failure::Told(error) => io::Error::other(error),
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::{backend::FileBackend, value::Value};
+
+    #[test]
+    fn a_panic_while_room_is_made_keeps_nobody_from_making_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileBackend::builder(folder.path()).max_entries(1).build().unwrap().store;
+        let other = Arc::clone(&store);
+        let panicked = std::thread::spawn(move || {
+            let _room = other.room.lock();
+            panic!("in the middle of it");
+        });
+        assert!(panicked.join().is_err() && store.room.is_poisoned());
+        for key in ["one", "two", "three"] {
+            store.set(key, &Value::integer(1), None).unwrap();
+            assert_eq!(store.tally.entries(), 1);
+        }
+        assert!(store.make_room_on_disk(1, 0), "and on a full disk");
+        assert_eq!(store.tally.entries(), 0);
+        assert!(store.make_room_on_disk(1, 0), "somebody else has");
+        assert!(!store.make_room_on_disk(1, 1), "nothing is left");
     }
 }

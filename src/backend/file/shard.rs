@@ -2,20 +2,24 @@
 //! followed, so that nothing outside is read, written or deleted.
 
 use std::{
-    fs::{self, File, FileTimes, Metadata},
+    fs::{File, FileTimes},
     io::{self, Read},
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
-    path::PathBuf,
+    os::fd::OwnedFd,
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fsync, openat, statat, unlinkat};
+use rustix::{
+    fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat, unlinkat},
+    io::Errno,
+};
 
 use super::{
+    durable,
     format::{self, HEAD},
     lock::is_free,
     place::{Name, entry_name},
-    temp::TEMP,
+    temp::is_temp,
 };
 
 /// An entry that is used is marked so once in that time, in milliseconds: that is how exact the order of eviction is.
@@ -30,7 +34,6 @@ const BLOCK: u64 = 4_096;
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) dir: OwnedFd,
-    path: PathBuf,
 }
 
 /// What is under a name.
@@ -61,10 +64,9 @@ pub(super) struct Listed {
 
 impl Shard {
     /// Opens a directory that is there.
-    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(&path, flags, Mode::empty())?;
-        Ok(Self { dir, path })
+        Ok(Self { dir: rustix::fs::open(path, flags, Mode::empty())? })
     }
 
     fn file(&self, name: &str) -> io::Result<File> {
@@ -82,38 +84,38 @@ impl Shard {
             Ok(file) => file,
             Err(error) => return absent_or(error),
         };
-        let about = file.metadata()?;
-        if !about.is_file() || about.len() > largest {
+        let about = fstat(&file)?;
+        if !kind(&about).is_file() || length(&about) > largest {
             return Ok(Content::Unusable);
         }
         // Cut off, of a length that nobody has written, or the disk is bad there.
-        let bytes = read_whole(&file, about.len());
+        let bytes = read_whole(&file, length(&about));
         Ok(bytes.map_or(Content::Unusable, |bytes| Content::Bytes(bytes, Used { file, at: used(&about) })))
     }
 
-    /// The head of an entry and its key, which nothing has checked.
-    pub(super) fn read_key(&self, name: &str) -> Option<(u64, Vec<u8>)> {
-        let file = self.file(name).ok()?;
-        if !file.metadata().ok()?.is_file() {
-            return None;
+    /// When an entry ends and its key, which nothing has checked; `None` for what is no entry.
+    pub(super) fn read_key(&self, name: &str) -> io::Result<Option<(u64, Vec<u8>)>> {
+        let file = match self.file(name) {
+            Ok(file) => file,
+            Err(error) => {
+                let is_none = matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::LOOP | Errno::NXIO));
+                return if is_none { Ok(None) } else { Err(error) };
+            }
+        };
+        if !kind(&fstat(&file)?).is_file() {
+            return Ok(None);
         }
-        let mut head = [0; HEAD];
-        (&file).read_exact(&mut head).ok()?;
-        let head = format::head(&head)?;
-        let mut key = vec![0; head.key];
-        (&file).read_exact(&mut key).ok()?;
-        Some((head.expires, key))
+        match key_of(&file) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            key => key,
+        }
     }
 
-    /// What a name takes of the disk, if there is something.
+    /// What a name takes of the disk, if there is something; a directory is nothing that can be an entry or be removed.
     pub(super) fn weight(&self, name: &str) -> io::Result<Option<u64>> {
         match statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(about) => {
-                let is_file = FileType::from_raw_mode(about.st_mode).is_file();
-                let length = u64::try_from(about.st_size).unwrap_or(0);
-                Ok(Some(if is_file { weight(length) } else { 0 }))
-            }
-            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Ok(about) => Ok(Some(bytes(&about)).filter(|_| !kind(&about).is_dir())),
+            Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -122,28 +124,27 @@ impl Shard {
     pub(super) fn unlink(&self, name: &str) -> io::Result<bool> {
         match unlinkat(&self.dir, name, AtFlags::empty()) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
 
     /// Has the names of this directory on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        Ok(fsync(&self.dir)?)
+        durable::sync(&self.dir)
     }
 
     /// All entries. What others left behind that were killed while they wrote is removed on the way.
     pub(super) fn list(&self) -> io::Result<Vec<Listed>> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
+        for entry in Dir::read_from(&self.dir)? {
             let entry = entry?;
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
-            if name.starts_with(TEMP) {
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            if is_temp(name) {
                 self.sweep(name);
             } else if let Some(name) = entry_name(name) {
-                // One that is gone by now is none.
-                entries.extend(entry.metadata().ok().map(|about| listed(name, &about)));
+                // One that is gone by now, or is a directory, is none.
+                entries.extend(self.look(name));
             }
         }
         Ok(entries)
@@ -151,7 +152,11 @@ impl Shard {
 
     /// What is under a name now, as `list` has it.
     pub(super) fn look(&self, name: Name) -> Option<Listed> {
-        fs::symlink_metadata(self.path.join(&*name)).ok().map(|about| listed(name, &about))
+        let about = statat(&self.dir, &*name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        if kind(&about).is_dir() {
+            return None;
+        }
+        Some(Listed { name, bytes: bytes(&about), used: used(&about), ends: ends(&about) })
     }
 
     /// Removes a temporary file whose writer is gone: the lock went with it.
@@ -200,9 +205,16 @@ fn read_whole(mut file: &File, length: u64) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn absent_or(error: io::Error) -> io::Result<Content> {
-    use rustix::io::Errno;
+fn key_of(mut file: &File) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let mut head = [0; HEAD];
+    file.read_exact(&mut head)?;
+    let Some(head) = format::head(&head) else { return Ok(None) };
+    let mut key = vec![0; head.key];
+    file.read_exact(&mut key)?;
+    Ok(Some((head.expires, key)))
+}
 
+fn absent_or(error: io::Error) -> io::Result<Content> {
     match Errno::from_io_error(&error) {
         Some(Errno::NOENT) => Ok(Content::Absent),
         // A link, a socket, somebody else's, a bad place of the disk.
@@ -211,19 +223,86 @@ fn absent_or(error: io::Error) -> io::Result<Content> {
     }
 }
 
-fn listed(name: Name, about: &Metadata) -> Listed {
-    let bytes = if about.is_file() { weight(about.len()) } else { 0 };
-    Listed { name, bytes, used: used(about), ends: millis(about.mtime(), about.mtime_nsec()) }
+fn kind(about: &Stat) -> FileType {
+    FileType::from_raw_mode(about.st_mode)
 }
 
-fn used(about: &Metadata) -> u64 {
-    millis(about.atime(), about.atime_nsec())
+fn length(about: &Stat) -> u64 {
+    u64::try_from(about.st_size).unwrap_or(0)
 }
 
-fn millis(seconds: i64, nanos: i64) -> u64 {
+/// What it takes of the disk; links and the like take nothing.
+fn bytes(about: &Stat) -> u64 {
+    if kind(about).is_file() { weight(length(about)) } else { 0 }
+}
+
+fn used(about: &Stat) -> u64 {
+    millis(about.st_atime, about.st_atime_nsec)
+}
+
+fn ends(about: &Stat) -> u64 {
+    millis(about.st_mtime, about.st_mtime_nsec)
+}
+
+/// Systems have these numbers in several types.
+fn millis(seconds: impl TryInto<i64>, nanos: impl TryInto<i64>) -> u64 {
+    let (seconds, nanos) = (seconds.try_into().unwrap_or(0), nanos.try_into().unwrap_or(0));
     u64::try_from(seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000)).unwrap_or(0)
 }
 
 fn time(millis: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_millis(millis)).unwrap_or(UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+    use crate::backend::file::place::Place;
+
+    /// The file of an entry in a directory.
+    fn put(path: &Path, key: &str) -> Name {
+        let name = Place::of(key).name;
+        fs::write(path.join(&*name), format::encode(key, b"value", 7).unwrap()).unwrap();
+        name
+    }
+
+    #[test]
+    fn a_directory_that_another_takes_the_place_of_is_still_the_one_that_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, aside) = (folder.path().join("shard"), folder.path().join("aside"));
+        fs::create_dir(&path).unwrap();
+        let name = put(&path, "ours");
+        fs::write(path.join("tmp-0123456789abcdef"), "half").unwrap();
+        let shard = Shard::open(&path).unwrap();
+        fs::rename(&path, &aside).unwrap();
+        fs::create_dir(&path).unwrap();
+        let other = put(&path, "theirs");
+        fs::write(path.join("tmp-0123456789abcdef"), "half").unwrap();
+
+        let names: Vec<_> = shard.list().unwrap().iter().map(|entry| entry.name).collect();
+        assert_eq!(names, [name]);
+        assert!(shard.look(name).is_some() && shard.look(other).is_none());
+        assert!(!aside.join("tmp-0123456789abcdef").exists() && path.join("tmp-0123456789abcdef").exists());
+        assert_eq!(shard.list().unwrap().len(), 1, "and it can be listed again");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_what_is_no_entry_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = put(folder.path(), "key");
+        fs::write(folder.path().join("short"), "axc").unwrap();
+        fs::write(folder.path().join("text"), "x".repeat(100)).unwrap();
+        fs::create_dir(folder.path().join("directory")).unwrap();
+        symlink(&*name, folder.path().join("link")).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap());
+        let shard = Shard::open(folder.path()).unwrap();
+        assert_eq!(shard.read_key(&name).unwrap(), Some((7, b"key".to_vec())));
+        for none in ["nothing", "short", "text", "directory", "link", "socket"] {
+            assert_eq!(shard.read_key(none).unwrap(), None, "{none}");
+        }
+        // Below a file there is nothing to be found, which is not to say that nothing is there.
+        assert_eq!(shard.read_key("text/below").unwrap_err().kind(), io::ErrorKind::NotADirectory);
+    }
 }

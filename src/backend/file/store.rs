@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::{
     folder::{Failure, Folder, is_full},
     format::{self, Entry},
-    lock::{Lock, PATIENCE},
+    lock::{Lock, Patience},
     place::{Name, Place, SHARDS},
     shard::{Content, Shard, Used, weight},
     tally::{Tally, Turn},
@@ -30,6 +30,9 @@ use crate::{
 /// So often something is tried whose directory is removed meanwhile.
 const TRIES: usize = 3;
 
+/// So often something is tried for which room is made: what one frees another may take.
+const ROUNDS: usize = 8;
+
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) folder: Folder,
@@ -40,6 +43,8 @@ pub(super) struct Store {
     pub(super) sync: bool,
     /// Held by the one who makes room.
     pub(super) room: Mutex<()>,
+    /// How often room was made on a full disk.
+    pub(super) rounds: AtomicU64,
     /// The shard that is listed next.
     pub(super) next: AtomicUsize,
     /// Stores since one was listed.
@@ -115,7 +120,7 @@ impl Store {
         let is_right_now = |shard: &Shard| -> io::Result<bool> {
             Ok(any || is_right(self.look(shard, place.name, key, now)?.entry().as_ref()))
         };
-        let stored = self.tried(|| {
+        let stored = self.tried(bytes.len(), || {
             let shard = self.folder.make_shard(place.shard, self.sync)?;
             if !is_right_now(&shard)? {
                 return Ok(false);
@@ -138,7 +143,7 @@ impl Store {
     pub(super) fn increment(&self, key: &str, by: i64) -> Result<i64> {
         let place = Place::of(key);
         let now = self.clock.now();
-        let sum = self.tried(|| {
+        let sum = self.tried(0, || {
             let shard = self.folder.make_shard(place.shard, self.sync)?;
             self.change(place.shard, &shard, |turn| {
                 let (sum, expires) = match self.look(&shard, place.name, key, now)?.entry() {
@@ -161,7 +166,7 @@ impl Store {
     fn remove_dead(&self, place: Place, key: &str, now: u64) {
         let Ok(Some(shard)) = self.folder.shard(place.shard) else { return };
         let Some(mut turn) = self.tally.turn_now(place.shard) else { return };
-        let Ok(_lock) = Lock::take(&shard, Duration::ZERO) else { return };
+        let Ok(Some(_lock)) = Lock::take_now(&shard) else { return };
         if matches!(self.look(&shard, place.name, key, now), Ok(Found::Expired | Found::Damaged)) {
             let _ = unlink(&mut turn, &shard, place.name);
         }
@@ -171,10 +176,12 @@ impl Store {
     pub(super) fn delete(&self, key: &str) -> Result<bool> {
         let place = Place::of(key);
         let now = self.clock.now();
-        self.tried(|| {
+        self.tried(0, || {
             let Some(shard) = self.folder.shard(place.shard)? else { return Ok(false) };
             // Nothing is locked, or made, for what is not there.
             if shard.weight(&place.name)?.is_none() {
+                // But it may come back: who removed it to make room did not wait for the disk.
+                self.sync(&shard)?;
                 return Ok(false);
             }
             self.change(place.shard, &shard, |turn| {
@@ -186,24 +193,26 @@ impl Store {
         })
     }
 
-    /// Removes every key that begins with a prefix.
+    /// Removes every key that begins with a prefix. What cannot be removed, or looked at, keeps nothing else from it.
     pub(super) fn clear(&self, prefix: &str) -> Result<()> {
-        for number in 0..SHARDS {
-            self.tried(|| {
-                let Some(shard) = self.folder.shard(number)? else { return Ok(()) };
-                self.change(number, &shard, |turn| {
-                    for entry in shard.list()? {
-                        let key = || shard.read_key(&entry.name).map(|(_, key)| key);
-                        if prefix.is_empty() || key().is_some_and(|key| key.starts_with(prefix.as_bytes())) {
-                            unlink(turn, &shard, entry.name)?;
-                        }
-                    }
-                    self.sync(&shard)?;
-                    Ok(())
-                })
-            })?;
-        }
-        Ok(())
+        let cleared: Vec<_> = (0..SHARDS).map(|number| self.clear_shard(number, prefix)).collect();
+        cleared.into_iter().collect()
+    }
+
+    fn clear_shard(&self, number: usize, prefix: &str) -> Result<()> {
+        self.tried(0, || {
+            let Some(shard) = self.folder.shard(number)? else { return Ok(()) };
+            self.change(number, &shard, |turn| {
+                let mut cleared = Ok(());
+                for entry in shard.list()? {
+                    let removed = has_prefix(&shard, entry.name, prefix)
+                        .and_then(|is_meant| if is_meant { unlink(turn, &shard, entry.name) } else { Ok(false) });
+                    cleared = cleared.and(removed.map(drop));
+                }
+                self.sync(&shard)?;
+                Ok(cleared?)
+            })
+        })
     }
 
     fn look(&self, shard: &Shard, name: Name, key: &str, now: u64) -> io::Result<Found> {
@@ -250,21 +259,48 @@ impl Store {
         shard: &Shard,
         work: impl FnOnce(&mut Turn<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        // Those who wait for their turn wait for the lock of another process too, which one of them waits for.
+        let patience = Patience::begin();
         let mut turn = self.tally.turn(number);
-        let _lock = Lock::take(shard, PATIENCE)?;
+        let _lock = match Lock::take_now(shard)? {
+            Some(lock) => lock,
+            None => {
+                let was_in_vain = turn.is_held();
+                turn.hold(true);
+                patience.take(shard, was_in_vain)?
+            }
+        };
+        turn.hold(false);
         work(&mut turn)
     }
 
-    /// Does something again whose directory was removed meanwhile, or that found no room.
-    fn tried<T>(&self, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T> {
-        let (mut tries, mut made_room) = (1, false);
+    /// The same, if no process has to be waited for; `None` if one has.
+    pub(super) fn change_soon<T>(
+        &self,
+        number: usize,
+        shard: &Shard,
+        work: impl FnOnce(&mut Turn<'_>) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
+        let Some(mut turn) = self.tally.turn_soon(number) else { return Ok(None) };
+        let Some(_lock) = Lock::take_now(shard)? else { return Ok(None) };
+        work(&mut turn).map(Some)
+    }
+
+    /// Does something again whose directory was removed meanwhile, or that found no room for so many bytes.
+    fn tried<T>(&self, bytes: usize, mut work: impl FnMut() -> Result<T, Failure>) -> Result<T> {
+        let (mut tries, mut rounds) = (1, 0);
         loop {
+            let seen = self.rounds.load(Ordering::Acquire);
             match work() {
                 Ok(output) => return Ok(output),
                 Err(Failure::Told(error)) => return Err(error),
                 Err(Failure::Io(error)) if error.kind() == io::ErrorKind::NotFound && tries < TRIES => tries += 1,
                 // A cache on a full disk has itself to give up first.
-                Err(Failure::Io(error)) if is_full(&error) && !made_room && self.make_some_room() => made_room = true,
+                Err(Failure::Io(error))
+                    if is_full(&error) && rounds < ROUNDS && self.make_room_on_disk(bytes as u64, seen) =>
+                {
+                    rounds += 1;
+                }
                 Err(Failure::Io(error)) => return Err(self.folder.broken(&error)),
             }
         }
@@ -302,6 +338,11 @@ pub(super) fn unlink(turn: &mut Turn<'_>, shard: &Shard, name: Name) -> io::Resu
         turn.replaced(old, None);
     }
     Ok(was_there)
+}
+
+fn has_prefix(shard: &Shard, name: Name, prefix: &str) -> io::Result<bool> {
+    // What is damaged goes with everything.
+    Ok(prefix.is_empty() || shard.read_key(&name)?.is_some_and(|(_, key)| key.starts_with(prefix.as_bytes())))
 }
 
 fn sum(value: Bytes, by: i64) -> Result<i64> {

@@ -13,14 +13,21 @@ use super::{place::SHARDS, shard::Listed};
 
 #[derive(Debug)]
 pub(super) struct Tally {
-    shards: Box<[Mutex<Count>]>,
+    shards: Box<[Part]>,
     /// The sums of all shards.
     entries: AtomicI64,
     bytes: AtomicI64,
-    /// Whether every shard was listed.
+    /// Whether every shard was listed that can be.
     pub(super) is_whole: AtomicBool,
     pub(super) evictions: AtomicU64,
     pub(super) damaged: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    count: Mutex<Count>,
+    /// Whether the one whose turn it is waits for another process, or the last one did so in vain.
+    is_held: AtomicBool,
 }
 
 /// Negative if others removed what this process has seen.
@@ -34,13 +41,14 @@ struct Count {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     tally: &'a Tally,
+    part: &'a Part,
     count: MutexGuard<'a, Count>,
 }
 
 impl Tally {
     pub(super) fn new() -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARDS).map(|_| Part::default()).collect(),
             entries: AtomicI64::new(0),
             bytes: AtomicI64::new(0),
             is_whole: AtomicBool::new(false),
@@ -50,18 +58,26 @@ impl Tally {
     }
 
     pub(super) fn turn(&self, shard: usize) -> Turn<'_> {
+        let part = &self.shards[shard];
         // A count is whole whatever happens to its thread.
-        Turn { tally: self, count: self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner) }
+        Turn { tally: self, part, count: part.count.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
     /// The same, if nobody has it.
     pub(super) fn turn_now(&self, shard: usize) -> Option<Turn<'_>> {
-        let count = match self.shards[shard].try_lock() {
+        let part = &self.shards[shard];
+        let count = match part.count.try_lock() {
             Ok(count) => count,
             Err(TryLockError::Poisoned(count)) => count.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        Some(Turn { tally: self, count })
+        Some(Turn { tally: self, part, count })
+    }
+
+    /// The same, if nobody has it who waits for another process.
+    pub(super) fn turn_soon(&self, shard: usize) -> Option<Turn<'_>> {
+        let is_held = self.shards[shard].is_held.load(Ordering::Relaxed);
+        if is_held { self.turn_now(shard) } else { Some(self.turn(shard)) }
     }
 
     pub(super) fn entries(&self) -> u64 {
@@ -74,6 +90,15 @@ impl Tally {
 }
 
 impl Turn<'_> {
+    pub(super) fn is_held(&self) -> bool {
+        self.part.is_held.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether another process is waited for.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.part.is_held.store(is_held, Ordering::Relaxed);
+    }
+
     /// A file of one weight took the place of another; `None` is no file.
     pub(super) fn replaced(&mut self, old: Option<u64>, new: Option<u64>) {
         let count = |weight: Option<u64>| i64::from(weight.is_some());

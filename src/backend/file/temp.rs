@@ -8,12 +8,14 @@ use rustix::{
 
 use super::{
     lock::try_lock,
+    place::is_digit,
     shard::{Shard, times},
 };
 use crate::stamps;
 
-/// What the names of temporary files begin with.
-pub(super) const TEMP: &str = "tmp-";
+/// What the names of temporary files begin with, and how many digits follow.
+const TEMP: &str = "tmp-";
+const DIGITS: usize = 16;
 
 /// So often a name is tried that somebody else has, or takes.
 const TRIES: usize = 16;
@@ -103,6 +105,12 @@ impl Drop for Temp<'_> {
     }
 }
 
+/// Whether a temporary file may have this name. What others call so that it only begins alike is theirs.
+pub(super) fn is_temp(name: &str) -> bool {
+    let digits = name.strip_prefix(TEMP).unwrap_or_default();
+    digits.len() == DIGITS && digits.bytes().all(is_digit)
+}
+
 fn name() -> ArrayString<20> {
     let mut name = ArrayString::from(TEMP).expect("4 of 20 bytes");
     for byte in stamps::fresh().to_be_bytes() {
@@ -120,9 +128,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_names_that_are_given_are_known_again_and_no_others() {
+        for _ in 0..100 {
+            assert!(is_temp(&name()));
+        }
+        for other in
+            ["", "tmp-", "tmp-notes.txt", "tmp-0123456789abcde", "tmp-0123456789abcdef0", "TMP-0123456789abcdef"]
+        {
+            assert!(!is_temp(other), "{other}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_being_written_is_no_leftover_and_one_whose_writer_is_gone_is() {
         let folder = tempfile::tempdir().unwrap();
-        let shard = Shard::open(folder.path().to_owned()).unwrap();
+        let shard = Shard::open(folder.path()).unwrap();
         let names = || fs::read_dir(folder.path()).unwrap().count();
         let temp = Temp::write(&shard, b"whole", 0, 0).unwrap();
         fs::write(folder.path().join("tmp-0123456789abcdef"), "half").unwrap();

@@ -128,7 +128,7 @@ fn of_a_thousand_threads_that_ask_at_half_open_one_is_let_through() {
     let guard = guarded(&Arc::new(Noted::default()), Breaker::default().failures(1).open_for(open_for));
     guard.admit().unwrap().failed();
     // Long after, a probe whose caller went away.
-    guard.with(|circuit, now| {
+    guard.switch.with(|circuit, now| {
         let gone = circuit.ask(now + open_for).expect("half open");
         circuit.abandoned(gone);
     });
@@ -177,4 +177,19 @@ fn a_call_that_is_made_and_never_polled_leaves_the_probe_to_the_next_one() {
         assert_eq!(guard.state(), BreakerState::HalfOpen);
     }
     assert!(guard.get("key").into_ready().is_err());
+}
+
+#[test]
+fn a_success_after_failures_begins_their_count_anew_also_for_those_who_were_let_through_before_them() {
+    let guard = guarded(&Arc::new(Noted::default()), Breaker::default().failures(2));
+    let early = guard.admit().unwrap();
+    guard.admit().unwrap().failed();
+    early.heard(&Ok(()));
+    guard.admit().unwrap().failed();
+    assert_eq!(guard.state(), BreakerState::Closed);
+    let calm = guard.admit().unwrap();
+    guard.admit().unwrap().failed();
+    assert_eq!(guard.state(), BreakerState::Open);
+    calm.heard(&Ok(()));
+    assert_eq!(guard.state(), BreakerState::Open, "it was sent before");
 }

@@ -23,7 +23,7 @@ const LEAST_LIMIT: usize = 2 << 10;
 const LARGEST_LIMIT: usize = 1 << 30;
 
 /// So much is read in any case: another program of this backend may have a larger limit. It is kept as it arrives.
-const LARGEST_READ: usize = 64 << 20;
+pub(super) const LARGEST_READ: usize = 64 << 20;
 
 /// Settings of a [`MemcachedBackend`].
 ///
@@ -105,7 +105,8 @@ impl MemcachedBackendBuilder {
 
     /// Who this is, for servers that were started with `-Y`. Nobody by default.
     ///
-    /// The password goes over the network as it is; there is no TLS.
+    /// The password goes over the network as it is; there is no TLS. A server without `-Y` is used like any other, since
+    /// it answers the same; nobody gets from it what it was told.
     pub fn ascii_auth(self, username: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         self.log_in(Wire::Meta, username.as_ref(), password.as_ref())
     }
@@ -143,6 +144,8 @@ impl MemcachedBackendBuilder {
 
     /// Splits values over the [`item_limit`](Self::item_limit) into pieces, up to this many bytes. 0, which is not at all,
     /// by default.
+    ///
+    /// What others split is read up to 64 MiB, or this many bytes if they are more; a larger value is a miss, and left alone.
     ///
     /// The pieces are on all servers, so that one that is down costs all such values. Pieces that nothing names any more,
     /// since the value was replaced or purged, are left to expire or to make room.
@@ -192,8 +195,7 @@ impl MemcachedBackendBuilder {
         }
         let ring = Ring::new(&places);
         let (item_limit, split) = (self.item_limit, self.split);
-        let turns = std::array::from_fn(|_| super::Turn::default());
-        Ok(MemcachedBackend(Arc::new(Inner { servers, ring, clock: self.clock, item_limit, split, turns })))
+        Ok(MemcachedBackend(Arc::new(Inner { servers, ring, clock: self.clock, item_limit, split })))
     }
 }
 

@@ -7,13 +7,12 @@ use bytes::Bytes;
 use super::{
     MemcachedBackend, all,
     item::{End, Label, OVERHEAD},
-    key::Name,
+    key::{Listed, Name},
     lookups::{BATCH, is_live, wire_key},
     pieces::{self, Pieces},
     protocol::{Batch, Mode, Reply, Stored},
     server::Server,
     stamped::{ATTEMPTS, Answered, Purpose},
-    unexpected,
 };
 use crate::{
     backend::BackendFuture,
@@ -39,12 +38,23 @@ impl Ready {
 }
 
 impl MemcachedBackend {
+    /// What there is room for in an entry.
+    fn room(&self) -> usize {
+        self.0.item_limit - OVERHEAD
+    }
+
+    fn fits(&self, name: &Name<'_>, body: &Bytes) -> bool {
+        body.len() + name.whole.map_or(0, str::len) <= self.room()
+    }
+
     /// Makes an entry of a value; one that is split has its pieces on the servers after this.
     async fn prepare(&self, name: &Name<'_>, value: &Value, end: End) -> Result<Ready> {
-        let body = value.to_bytes()?;
-        let room = self.0.item_limit - OVERHEAD;
-        let size = body.len() + name.whole.map_or(0, str::len);
-        if size <= room {
+        self.prepare_bytes(name, value.to_bytes()?, end).await
+    }
+
+    async fn prepare_bytes(&self, name: &Name<'_>, body: Bytes, end: End) -> Result<Ready> {
+        let room = self.room();
+        if self.fits(name, &body) {
             return Ok(Ready { label: end.label(name.whole, false), body });
         }
         if body.len() > self.0.split {
@@ -66,8 +76,9 @@ impl MemcachedBackend {
     async fn split(&self, value: &Bytes, room: usize, expires: u32) -> Result<Bytes> {
         let pieces = Pieces::of(value, room, u128::from(fresh()) << 64 | u128::from(fresh()));
         let keys = pieces.keys();
-        let store = |(server, places)| BackendFuture::new(store_parts(server, &pieces, &keys, places, value, expires));
-        all(self.by_server(keys.iter().map(String::as_str)).into_iter().map(store).collect()).await?;
+        let store = |(server, keys)| BackendFuture::new(store_parts(server, &pieces, keys, value, expires));
+        let shares = self.by_server(keys.iter().enumerate(), |(_, key)| key.as_str());
+        all(shares.into_iter().map(store).collect()).await?;
         Ok(pieces.write())
     }
 
@@ -80,32 +91,36 @@ impl MemcachedBackend {
         let mut answered = stored(server, server.stamped(Purpose::Store, fill).await?)?;
         match answered.last() {
             Reply::Done(_) => Ok(()),
-            other => Err(unexpected(server, &other)),
+            other => Err(server.unexpected(&answered.connection, &other)),
         }
     }
 
     pub(super) async fn store_many(&self, entries: &[(&str, Value)], ttl: Option<Duration>) -> Result<()> {
         let end = End::after(&self.0.clock, ttl);
         let keys = entries.iter().map(|(key, _)| *key);
-        let store = |(server, places)| BackendFuture::new(self.store_on(server, entries, places, end));
-        all(self.by_server(keys).into_iter().map(store).collect()).await.map(drop)
+        let store = |(server, keys)| BackendFuture::new(self.store_on(server, entries, keys, end));
+        all(self.keys_by_server(keys).into_iter().map(store).collect()).await.map(drop)
     }
 
     /// Each value that can be stored is, also after one that cannot.
-    async fn store_on(&self, server: &Server, entries: &[(&str, Value)], places: Vec<usize>, end: End) -> Result<()> {
+    async fn store_on(
+        &self,
+        server: &Server,
+        entries: &[(&str, Value)],
+        keys: Vec<Listed<'_>>,
+        end: End,
+    ) -> Result<()> {
         let (mut batch, mut bytes, mut failed) = (Vec::new(), 0, Ok(()));
-        let mut places = places.into_iter().peekable();
-        while let Some(place) = places.next() {
-            let (key, value) = &entries[place];
-            let name = Name::new(key);
-            match self.prepare(&name, value, end).await {
+        let mut keys = keys.into_iter().peekable();
+        while let Some(one) = keys.next() {
+            match self.prepare(&one.name, &entries[one.place].1, end).await {
                 Ok(ready) => {
                     bytes += ready.body.len();
-                    batch.push((*key, name, ready));
+                    batch.push((one, ready));
                 }
                 Err(error) => failed = failed.and(Err(error)),
             }
-            if batch.len() >= BATCH || bytes >= BYTES || places.peek().is_none() {
+            if batch.len() >= BATCH || bytes >= BYTES || keys.peek().is_none() {
                 failed = failed.and(store_batch(server, &std::mem::take(&mut batch)).await);
                 bytes = 0;
             }
@@ -116,15 +131,21 @@ impl MemcachedBackend {
     pub(super) async fn store_if_absent(&self, key: &str, value: Value, ttl: Option<Duration>) -> Result<bool> {
         let name = Name::new(key);
         let server = self.server(&name);
-        let ready = self.prepare(&name, &value, End::after(&self.0.clock, ttl)).await?;
+        let body = value.to_bytes()?;
+        // Its pieces would be sent before it is known whether they are of use.
+        if !self.fits(&name, &body) && body.len() <= self.0.split && self.is_there_as(key, &name).await? {
+            return Ok(false);
+        }
+        let ready = self.prepare_bytes(&name, body, End::after(&self.0.clock, ttl)).await?;
         for _ in 0..ATTEMPTS {
             let fill = |clears: &_, batch: &mut Batch| {
                 batch.set(wire_key(clears, key, &name), Mode::IfAbsent, &ready.stored());
             };
-            match stored(server, server.stamped(Purpose::Store, fill).await?)?.last() {
+            let mut answered = stored(server, server.stamped(Purpose::Store, fill).await?)?;
+            match answered.last() {
                 Reply::Done(_) => return Ok(true),
                 Reply::Refused => {}
-                other => return Err(unexpected(server, &other)),
+                other => return Err(server.unexpected(&answered.connection, &other)),
             }
             // Something is there, which may be over to the millisecond.
             let look = |clears: &_, batch: &mut Batch| batch.look(wire_key(clears, key, &name));
@@ -134,7 +155,7 @@ impl MemcachedBackend {
                 reply @ (Reply::Done(about) | Reply::Value(about, _)) => {
                     (about.cas, is_live(&self.0.clock, &reply, name.whole))
                 }
-                other => return Err(unexpected(server, &other)),
+                other => return Err(server.unexpected(&answered.connection, &other)),
             };
             if is_live {
                 return Ok(false);
@@ -160,17 +181,22 @@ impl MemcachedBackend {
         for _ in 0..ATTEMPTS {
             let fill = |clears: &_, batch: &mut Batch| batch.get(wire_key(clears, key, &name));
             let Some(mut answered) = server.stamped(Purpose::Read, fill).await? else { return Ok(false) };
-            let reply = answered.last();
-            let Reply::Value(about, _) = reply else {
-                return self.item(server, reply, &name).map(|_| false);
+            let (about, bytes) = match answered.last() {
+                Reply::Value(about, bytes) => (about, bytes),
+                Reply::Absent => return Ok(false),
+                other => return Err(server.unexpected(&answered.connection, &other)),
             };
-            let Some(item) = self.item(server, reply, &name)? else { return Ok(false) };
+            let Some(item) = self.item(&about, bytes, &name) else { return Ok(false) };
             let is_under_token = if !item.in_pieces {
                 item.value.starts_with(token)
-            } else if let Some(entry) = Pieces::read(item.value.clone(), usize::MAX).filter(|it| it.knows(token)) {
-                entry.beginning.starts_with(token)
+            } else if let Some(pieces) = Pieces::read(item.value) {
+                match pieces.knows(token) {
+                    true => pieces.beginning.starts_with(token),
+                    false if pieces.size > self.largest() => false,
+                    false => self.join(&pieces).await?.is_some_and(|value| value.starts_with(token)),
+                }
             } else {
-                self.join(item.value).await?.is_some_and(|value| value.starts_with(token))
+                false
             };
             if !is_under_token {
                 return Ok(false);
@@ -194,18 +220,16 @@ impl MemcachedBackend {
         let name = Name::new(key);
         let server = self.server(&name);
         // Those who count in this process do not contend at the server.
-        let turn = key.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        let _turn = self.0.turns[turn % self.0.turns.len()].lock().await;
+        let _turn = server.turn(key).await;
         for _ in 0..16 * ATTEMPTS {
             let fill = |clears: &_, batch: &mut Batch| batch.get(wire_key(clears, key, &name));
             // The record of clears is made where there is none, since something will be stored.
             let mut answered = stored(server, server.stamped(Purpose::Store, fill).await?)?;
-            let reply = answered.last();
-            let (mode, end, sum) = match &reply {
+            let (mode, end, sum) = match answered.last() {
                 Reply::Absent => (Mode::IfAbsent, End::after(&self.0.clock, None), by),
-                Reply::Value(about, _) => {
+                Reply::Value(about, bytes) => {
                     let mode = Mode::IfStill(about.cas);
-                    match self.item(server, reply.clone(), &name)? {
+                    match self.item(&about, bytes, &name) {
                         None => (mode, End::after(&self.0.clock, None), by),
                         Some(item) => {
                             let sum = Value::from_bytes(item.value).as_integer().and_then(|was| was.checked_add(by));
@@ -215,7 +239,7 @@ impl MemcachedBackend {
                         }
                     }
                 }
-                other => return Err(unexpected(server, other)),
+                other => return Err(server.unexpected(&answered.connection, &other)),
             };
             let ready = self.prepare(&name, &Value::integer(sum), end).await?;
             if self.swap(server, &answered, key, &name, mode, &ready).await? == Some(true) {
@@ -242,34 +266,37 @@ impl MemcachedBackend {
             None => Ok(None),
             Some(Some(Reply::Done(_))) => Ok(Some(true)),
             Some(Some(Reply::Refused | Reply::Absent)) => Ok(Some(false)),
-            Some(other) => Err(unexpected(server, &other.unwrap_or(Reply::Absent))),
+            Some(other) => Err(server.unexpected(&read.connection, &other.unwrap_or(Reply::Absent))),
         }
     }
 
     /// Removes keys; says how many were there.
     pub(super) async fn remove(&self, keys: &[&str]) -> Result<usize> {
-        let remove = |(server, places)| BackendFuture::new(self.remove_on(server, keys, places));
-        let removed = all(self.by_server(keys.iter().copied()).into_iter().map(remove).collect()).await?;
+        let remove = |(server, keys)| BackendFuture::new(self.remove_on(server, keys));
+        let removed = all(self.keys_by_server(keys.iter().copied()).into_iter().map(remove).collect()).await?;
         Ok(removed.into_iter().sum())
     }
 
-    async fn remove_on(&self, server: &Server, keys: &[&str], places: Vec<usize>) -> Result<usize> {
+    async fn remove_on(&self, server: &Server, keys: Vec<Listed<'_>>) -> Result<usize> {
         let mut removed = 0;
-        for some in places.chunks(BATCH) {
-            let names: Vec<_> = some.iter().map(|&place| (keys[place], Name::new(keys[place]))).collect();
+        for some in keys.chunks(BATCH) {
             let fill = |clears: &_, batch: &mut Batch| {
-                for (key, name) in &names {
-                    let key = wire_key(clears, key, name);
+                for one in some {
+                    let key = wire_key(clears, one.key, &one.name);
                     batch.look(key);
                     batch.delete(key);
                 }
             };
             let Some(answered) = server.stamped(Purpose::Delete, fill).await? else { continue };
-            for (replies, (_, name)) in answered.replies.chunks(2).zip(&names) {
+            for (replies, one) in answered.replies.chunks(2).zip(some) {
                 match replies {
-                    [looked, Reply::Done(_)] => removed += usize::from(is_live(&self.0.clock, looked, name.whole)),
-                    [_, Reply::Absent] => {}
-                    other => return Err(unexpected(server, other.last().unwrap_or(&Reply::Absent))),
+                    [looked @ (Reply::Done(_) | Reply::Value(..) | Reply::Absent), Reply::Done(_)] => {
+                        removed += usize::from(is_live(&self.0.clock, looked, one.name.whole));
+                    }
+                    [Reply::Done(_) | Reply::Value(..) | Reply::Absent, Reply::Absent] => {}
+                    other => {
+                        return Err(server.unexpected(&answered.connection, other.last().unwrap_or(&Reply::Absent)));
+                    }
                 }
             }
         }
@@ -282,19 +309,19 @@ fn stored(server: &Server, answered: Option<Answered>) -> Result<Answered> {
     answered.ok_or_else(|| server.error(ErrorKind::Other, "its record of clears does not stay"))
 }
 
-async fn store_batch(server: &Server, batch: &[(&str, Name<'_>, Ready)]) -> Result<()> {
+async fn store_batch(server: &Server, batch: &[(Listed<'_>, Ready)]) -> Result<()> {
     if batch.is_empty() {
         return Ok(());
     }
     let fill = |clears: &_, out: &mut Batch| {
-        for (key, name, ready) in batch {
-            out.set(wire_key(clears, key, name), Mode::Always, &ready.stored());
+        for (one, ready) in batch {
+            out.set(wire_key(clears, one.key, &one.name), Mode::Always, &ready.stored());
         }
     };
     let answered = stored(server, server.stamped(Purpose::Store, fill).await?)?;
     match answered.replies.iter().find(|reply| !matches!(reply, Reply::Done(_))) {
         None => Ok(()),
-        Some(other) => Err(unexpected(server, other)),
+        Some(other) => Err(server.unexpected(&answered.connection, other)),
     }
 }
 
@@ -302,19 +329,19 @@ async fn store_batch(server: &Server, batch: &[(&str, Name<'_>, Ready)]) -> Resu
 async fn store_parts(
     server: &Server,
     pieces: &Pieces,
-    keys: &[String],
-    places: Vec<usize>,
+    keys: Vec<(usize, &String)>,
     value: &[u8],
     expires: u32,
 ) -> Result<()> {
-    for some in places.chunks(pieces::AT_ONCE) {
+    for some in keys.chunks(pieces::AT_ONCE) {
         let mut batch = server.batch();
-        for &place in some {
-            batch.set(pieces::key(&keys[place]), Mode::Always, &pieces::stored(pieces.part(value, place), expires));
+        for (place, key) in some {
+            batch.set(pieces::key(key), Mode::Always, &pieces::stored(pieces.part(value, *place), expires));
         }
-        let replies = server.ask(&server.connection().await?, &batch).await?;
+        let connection = server.connection().await?;
+        let replies = server.ask(&connection, &batch).await?;
         if let Some(other) = replies.iter().find(|reply| !matches!(reply, Reply::Done(_))) {
-            return Err(unexpected(server, other));
+            return Err(server.unexpected(&connection, other));
         }
     }
     Ok(())

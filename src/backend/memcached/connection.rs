@@ -7,10 +7,11 @@ use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
-use bytes::{Buf, BytesMut};
-use tokio::sync::oneshot;
+use bytes::{Buf, BufMut, BytesMut};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     clears::Reading,
@@ -25,7 +26,7 @@ const MAX_UNSENT: usize = 64 << 20;
 /// So many batches may wait for their answers.
 const MAX_WAITING: usize = 16_384;
 
-/// What is read at once, if there is as much.
+/// What is read at once, if there is as much, and no more: what follows a large value is copied out of its buffer.
 const READ: usize = 64 << 10;
 
 /// A handle on a connection.
@@ -34,6 +35,8 @@ pub(super) struct Connection {
     state: Mutex<State>,
     /// What was read of the record of clears, on this connection: its `cas` means nothing to a server that was restarted.
     cleared: Mutex<Option<Arc<Reading>>>,
+    /// So long an answer may take.
+    timeout: Duration,
 }
 
 #[derive(Default)]
@@ -51,7 +54,29 @@ struct Waiting {
     replies: Vec<Reply>,
     missing: usize,
     changes: bool,
+    sent: Instant,
     answer: oneshot::Sender<Result<Vec<Reply>>>,
+}
+
+impl State {
+    /// Whether something can be sent. Not if what is asked first has waited for too long: its caller may have left before.
+    fn is_open(&mut self, timeout: Duration) -> bool {
+        if self.waiting.front().is_some_and(|first| first.sent.elapsed() > timeout) {
+            self.put_aside();
+        }
+        self.ended.is_none() && !self.is_aside
+    }
+
+    fn put_aside(&mut self) {
+        if !self.is_aside {
+            self.is_aside = true;
+            wake(self);
+        }
+    }
+
+    fn awaits_changes(&self) -> bool {
+        self.waiting.iter().any(|one| one.changes)
+    }
 }
 
 /// The answer to a batch, which may be dropped.
@@ -59,8 +84,8 @@ pub(super) type Answer = oneshot::Receiver<Result<Vec<Reply>>>;
 
 impl Connection {
     /// Begins to read, on this runtime, until it ends.
-    pub(super) fn start(socket: Socket, decoder: Decoder) -> Arc<Self> {
-        let connection = Arc::new(Self { socket, state: Mutex::default(), cleared: Mutex::default() });
+    pub(super) fn start(socket: Socket, decoder: Decoder, timeout: Duration) -> Arc<Self> {
+        let connection = Arc::new(Self { socket, state: Mutex::default(), cleared: Mutex::default(), timeout });
         let reader = Reader { connection: Arc::clone(&connection), decoder, input: BytesMut::new() };
         tokio::spawn(reader.run());
         connection
@@ -77,19 +102,23 @@ impl Connection {
 
     /// Whether something can be sent.
     pub(super) fn is_open(&self) -> bool {
-        let state = self.state();
-        state.ended.is_none() && !state.is_aside
+        self.state().is_open(self.timeout)
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.state().ended.is_some()
+    /// Whether an answer to something that was sent and changes something is still to come.
+    pub(super) fn awaits_changes(&self) -> bool {
+        self.state().awaits_changes()
     }
 
     /// Sends nothing more; what was sent and changes something is waited for, since it may still be done.
     pub(super) fn put_aside(&self) {
-        let mut state = self.state();
-        state.is_aside = true;
-        wake(&mut state);
+        self.state().put_aside();
+    }
+
+    /// Ends it: nobody knows any more which answer is whose, those to changes included.
+    pub(super) fn give_up(&self, why: &str) {
+        self.end(ErrorKind::Protocol, why);
+        self.put_aside();
     }
 
     /// Sends a batch.
@@ -99,7 +128,7 @@ impl Connection {
         if let Some((kind, why)) = &state.ended {
             return Err(Error::message(*kind, why.to_string()));
         }
-        if state.is_aside {
+        if !state.is_open(self.timeout) {
             return Err(Error::message(ErrorKind::Timeout, "the server does not answer"));
         }
         if state.unsent.len() > MAX_UNSENT || state.waiting.len() >= MAX_WAITING {
@@ -110,6 +139,7 @@ impl Connection {
             replies: Vec::with_capacity(missing),
             missing,
             changes: batch.changes(),
+            sent: Instant::now(),
             answer,
         });
         let mut rest = batch.bytes();
@@ -176,7 +206,7 @@ impl Reader {
                 return Poll::Ready(lost(error));
             }
             self.input.reserve(READ);
-            match self.connection.socket.try_read(&mut self.input) {
+            match self.connection.socket.try_read(&mut (&mut self.input).limit(READ)) {
                 Ok(0) => return Poll::Ready((ErrorKind::Connect, "the server closed the connection".to_owned())),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
@@ -210,7 +240,7 @@ impl Reader {
 
     fn has_no_more_to_wait_for(&self) -> bool {
         let state = self.connection.state();
-        state.is_aside && !state.waiting.iter().any(|one| one.changes)
+        state.is_aside && !state.awaits_changes()
     }
 
     /// Hands on the answers that are there.

@@ -42,6 +42,21 @@ impl<'a> Name<'a> {
     }
 }
 
+/// One of many keys.
+#[derive(Debug)]
+pub(super) struct Listed<'a> {
+    /// Where it is among those that were asked for.
+    pub(super) place: usize,
+    pub(super) key: &'a str,
+    pub(super) name: Name<'a>,
+}
+
+impl<'a> Listed<'a> {
+    pub(super) fn new(place: usize, key: &'a str) -> Self {
+        Self { place, key, name: Name::new(key) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -17,7 +17,7 @@ pub(super) const AT_ONCE: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pieces {
     id: u128,
-    size: usize,
+    pub(super) size: usize,
     piece: usize,
     pub(super) beginning: Bytes,
 }
@@ -36,15 +36,15 @@ impl Pieces {
         bytes.freeze()
     }
 
-    /// Reads it; `None` if it cannot be, or is of more bytes than `limit`.
-    pub(super) fn read(mut bytes: Bytes, limit: usize) -> Option<Self> {
+    /// Reads it; `None` if it cannot be. It may be of more bytes than anybody can have.
+    pub(super) fn read(mut bytes: Bytes) -> Option<Self> {
         if bytes.len() < 32 {
             return None;
         }
         let id = bytes.get_u128_le();
         let (size, piece) = (usize::try_from(bytes.get_u64_le()).ok()?, usize::try_from(bytes.get_u64_le()).ok()?);
-        // No more pieces than bytes, and than anybody writes.
-        let is_sound = size <= limit && piece >= 1_000.min(size.max(1));
+        // No more pieces than anybody writes.
+        let is_sound = piece >= 1_000.min(size.max(1));
         is_sound.then_some(Self { id, size, piece, beginning: bytes })
     }
 
@@ -113,13 +113,13 @@ mod tests {
         fn what_was_cut_is_joined(value in prop::collection::vec(any::<u8>(), 0..5_000), piece in 1_000..3_000_usize) {
             let value = Bytes::from(value);
             let pieces = Pieces::of(&value, piece, 9);
-            prop_assert_eq!(Pieces::read(pieces.write(), 5_000), Some(pieces.clone()));
+            prop_assert_eq!(Pieces::read(pieces.write()), Some(pieces.clone()));
             prop_assert_eq!(pieces.join(&cut(&pieces, &value)), Some(value));
         }
 
         #[test]
         fn any_bytes_are_an_entry_of_few_pieces_or_none(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            if let Some(pieces) = Pieces::read(bytes.into(), 1 << 20) {
+            if let Some(pieces) = Pieces::read(bytes.into()).filter(|pieces| pieces.size <= 1 << 20) {
                 prop_assert!(pieces.keys().len() <= 1_049);
             }
         }

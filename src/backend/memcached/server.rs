@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{
     runtime::{Handle, Id},
-    sync::Mutex as Turn,
+    sync::{Mutex as Turn, MutexGuard as TurnGuard},
 };
 
 use super::{
@@ -48,6 +48,8 @@ pub(super) struct Server {
     places: Mutex<Vec<Place>>,
     next: AtomicUsize,
     aside: Mutex<Vec<Weak<Connection>>>,
+    /// Who counts in one process waits here, and not at the server.
+    turns: [Turn<()>; 64],
 }
 
 /// The connections of one runtime.
@@ -75,9 +77,36 @@ impl Lane {
     }
 }
 
+/// Its reader has the connection too, and would keep it.
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(connection) = self.now().take() {
+            connection.put_aside();
+        }
+    }
+}
+
+/// A connection that is put aside, unless it is wanted in the end: who makes it may leave before.
+struct Unwanted<'a>(Option<&'a Connection>);
+
+impl Drop for Unwanted<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0 {
+            connection.put_aside();
+        }
+    }
+}
+
 impl Server {
     pub(super) fn new(address: Address, settings: Settings) -> Self {
-        Self { address, settings, places: Mutex::default(), next: AtomicUsize::new(0), aside: Mutex::default() }
+        let turns = std::array::from_fn(|_| Turn::default());
+        Self { address, settings, places: Mutex::default(), next: AtomicUsize::new(0), aside: Mutex::default(), turns }
+    }
+
+    /// The turn of who counts under a key. It may be held as long as this server hangs, and others are not held up.
+    pub(super) async fn turn(&self, key: &str) -> TurnGuard<'_, ()> {
+        let turn = key.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        self.turns[turn % self.turns.len()].lock().await
     }
 
     pub(super) fn batch(&self) -> Batch {
@@ -102,6 +131,9 @@ impl Server {
             if *number > began {
                 return Err(Error::message(*kind, why.clone()));
             }
+        }
+        if let Some(last) = lane.now().take().filter(|last| last.awaits_changes()) {
+            self.aside().push(Arc::downgrade(&last));
         }
         let number = lane.attempts.fetch_add(1, Ordering::AcqRel) + 1;
         let connected = self.connect().await;
@@ -139,17 +171,20 @@ impl Server {
         let opened = Bound::new(self.settings.connect_timeout).over(Socket::connect(&self.address)).await;
         let opened = opened.ok_or_else(|| self.error(ErrorKind::Connect, "no connection in time"))?;
         let socket = opened.map_err(|error| self.error(ErrorKind::Connect, &error.to_string()))?;
-        let connection = Connection::start(socket, Decoder::new(self.settings.wire, self.settings.largest));
+        let connection =
+            Connection::start(socket, Decoder::new(self.settings.wire, self.settings.largest), self.settings.timeout);
+        let mut unwanted = Unwanted(Some(&connection));
         if let Some((username, password)) = &self.settings.log_in {
             let mut batch = self.batch();
             batch.log_in(username, password);
             let answered = self.ask(&connection, &batch).await;
             if !matches!(answered.as_deref(), Ok([Reply::Done(_)])) {
-                connection.put_aside();
                 let why = answered.err().map_or_else(|| "it said no".to_owned(), |error| error.text().to_owned());
                 return Err(self.error(ErrorKind::Connect, &format!("username and password were not accepted: {why}")));
             }
         }
+        unwanted.0 = None;
+        drop(unwanted);
         Ok(connection)
     }
 
@@ -160,7 +195,7 @@ impl Server {
         let answered = match Bound::new(self.settings.timeout).over(&mut answer).await {
             Some(answered) => answered,
             None => {
-                self.put_aside(connection, batch.changes());
+                connection.put_aside();
                 if !batch.changes() {
                     return Err(self.error(ErrorKind::Timeout, "no answer in time"));
                 }
@@ -182,25 +217,27 @@ impl Server {
         }
     }
 
-    fn put_aside(&self, connection: &Arc<Connection>, changes: bool) {
-        connection.put_aside();
-        if changes {
-            let mut aside = self.aside();
-            if !aside.iter().any(|other| other.as_ptr() == Arc::as_ptr(connection)) {
-                aside.push(Arc::downgrade(connection));
-            }
-        }
-    }
-
     /// Those that are still waited for.
     fn aside(&self) -> MutexGuard<'_, Vec<Weak<Connection>>> {
         let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
-        aside.retain(|connection| connection.upgrade().is_some_and(|connection| !connection.has_ended()));
+        aside.retain(|connection| connection.upgrade().is_some_and(|connection| connection.awaits_changes()));
         aside
     }
 
     pub(super) fn error(&self, kind: ErrorKind, why: &str) -> Error {
         Error::message(kind, format!("memcached at {}: {why}", self.address))
+    }
+
+    /// What it said that it should not have: it is too much, or its answers are not those to what was asked.
+    pub(super) fn unexpected(&self, connection: &Connection, reply: &Reply) -> Error {
+        let what = match reply {
+            Reply::TooLarge(why) => return self.error(ErrorKind::TooLarge, &format!("it said \"{why}\"")),
+            // Not a value of somebody's.
+            Reply::Value(..) => "it answered a value that was not asked for".to_owned(),
+            other => format!("it answered {other:?}"),
+        };
+        connection.give_up(&what);
+        self.error(ErrorKind::Protocol, &what)
     }
 
     fn about(&self, error: &Error) -> Error {

@@ -107,10 +107,11 @@ impl Server {
         let is_same = |about: About| about.cas == reading.cas && about.flags == reading.flags;
         match replies.pop() {
             Some(Reply::Done(about) | Reply::Value(about, _)) if is_same(about) => Ok(Some(replies)),
-            _ => {
+            Some(Reply::Done(_) | Reply::Value(..) | Reply::Absent) => {
                 connection.cleared().take_if(|known| Arc::ptr_eq(known, reading));
                 Ok(None)
             }
+            other => Err(self.unexpected(connection, &other.unwrap_or(Reply::Absent))),
         }
     }
 
@@ -147,7 +148,9 @@ impl Server {
             Some(Reply::Value(About { cas, flags, .. }, bytes)) => {
                 (Clears::read(bytes).map(|clears| Reading { clears, cas, flags }), Some(cas))
             }
-            _ => (None, None),
+            Some(Reply::Absent) => (None, None),
+            // A purge is done where there is no record, so that nothing else counts as none.
+            other => return Err(self.unexpected(connection, &other.unwrap_or(Reply::Absent))),
         })
     }
 
@@ -159,8 +162,8 @@ impl Server {
         batch.set(WireKey::plain(RECORD), mode, &Stored { head: &[], body: &body, flags, expires: 0 });
         match self.ask(connection, &batch).await?.pop() {
             Some(Reply::Done(_)) => Ok(true),
-            Some(Reply::TooLarge(why)) => Err(self.error(ErrorKind::TooLarge, &format!("it said \"{why}\""))),
-            _ => Ok(false),
+            Some(Reply::Refused | Reply::Absent) => Ok(false),
+            other => Err(self.unexpected(connection, &other.unwrap_or(Reply::Absent))),
         }
     }
 

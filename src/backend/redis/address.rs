@@ -121,7 +121,7 @@ pub(super) fn cluster(seeds: &[String], access: &Access, tls: bool, waits: Waits
     let mut builder = ClusterClient::builder(nodes)
         .connection_timeout(waits.connect)
         .response_timeout(waits.response)
-        .overall_response_timeout(Some(waits.response * 2))
+        .overall_response_timeout(Some(waits.response.saturating_mul(2)))
         .retries(8)
         .min_retry_wait(5)
         .max_retry_wait(200)

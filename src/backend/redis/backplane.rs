@@ -3,18 +3,18 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use bytes::Bytes;
-use redis::{Cmd, PushInfo, PushKind, Value as Answer, aio::MultiplexedConnection};
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, mpsc},
-    time::{sleep, timeout},
-};
+use redis::Cmd;
+use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{RedisBackend, inner::Inner, wire::Wait};
+use super::{
+    RedisBackend,
+    inner::Inner,
+    listening::{To, listen},
+    wire::Wait,
+};
 use crate::backend::{Backplane, Listener};
 
 /// So many messages wait to be sent; more are dropped.
@@ -23,19 +23,12 @@ const QUEUE: usize = 1_000;
 /// So many are sent in one go.
 const BATCH: usize = 100;
 
-/// How often a connection on which nothing comes is asked whether it is still there.
-const QUIET: Duration = Duration::from_secs(5);
-
-/// The wait after a connection that was lost, or could not be had.
-const PAUSE: Duration = Duration::from_millis(250);
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 /// A [`Backplane`] over pub/sub of the server, the sentinels' master or the cluster of a [`RedisBackend`].
 ///
 /// It listens on a connection of its own, which is made anew when it is lost, and sends over that of the backend. It needs
 /// `SUBSCRIBE` and `PUBLISH`, and RESP3, which Redis has since version 6 and every Valkey: where one of them is lacking the
-/// nodes do not hear of each other, and copies lag as they do without it.
+/// nodes do not hear of each other, and copies lag as they do without it. What others than such nodes change, nobody publishes:
+/// [`RedisTracking`](super::RedisTracking) hears of it.
 ///
 /// # Examples
 ///
@@ -89,7 +82,8 @@ impl Backplane for RedisBackplane {
 
     fn subscribe(&self, listener: Listener) {
         if let Ok(runtime) = Handle::try_current() {
-            drop(runtime.spawn(listen(Arc::clone(&self.0.inner), self.0.channel.clone(), listener)));
+            let to = To::Channel(self.0.channel.clone());
+            drop(runtime.spawn(listen(Arc::clone(&self.0.inner), to, listener)));
         }
     }
 }
@@ -113,61 +107,6 @@ async fn send_all(inner: Arc<Inner>, channel: String, mut messages: mpsc::Receiv
         let commands: Vec<_> = batch.drain(..).map(command).collect();
         if let Ok(wire) = inner.primary.wire().await {
             let _ = wire.ask_all(commands, Wait::Bounded).await;
-        }
-    }
-}
-
-/// Hands on what comes, over one connection after the other, until nobody listens any more.
-async fn listen(inner: Arc<Inner>, channel: String, listener: Listener) {
-    let listener = Arc::new(listener);
-    let mut pause = PAUSE;
-    while listener.is_wanted() {
-        if let Some(connection) = connect(&inner, &channel, &listener).await {
-            pause = PAUSE;
-            // What was sent until now was not heard.
-            listener.lose();
-            connection.last(&inner, &listener).await;
-            listener.lose();
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// A connection that is subscribed.
-struct Connected {
-    connection: MultiplexedConnection,
-    lost: Arc<Notify>,
-}
-
-async fn connect(inner: &Inner, channel: &str, listener: &Arc<Listener>) -> Option<Connected> {
-    let lost = Arc::new(Notify::new());
-    let (tell, hears) = (Arc::clone(&lost), Arc::clone(listener));
-    let push = move |push: PushInfo| {
-        match (&push.kind, &push.data[..]) {
-            (PushKind::Disconnection, _) => tell.notify_one(),
-            (PushKind::Message, [_, Answer::BulkString(message)]) => hears.hear(message),
-            _ => {}
-        }
-        Ok::<(), ()>(())
-    };
-    let mut connection = inner.primary.listening(push).await?;
-    let subscribed = timeout(inner.primary.patience(), connection.subscribe(channel)).await;
-    matches!(subscribed, Ok(Ok(()))).then_some(Connected { connection, lost })
-}
-
-impl Connected {
-    /// Returns when the connection is lost, or nobody listens any more.
-    async fn last(mut self, inner: &Inner, listener: &Listener) {
-        loop {
-            if timeout(QUIET, self.lost.notified()).await.is_ok() || !listener.is_wanted() {
-                return;
-            }
-            let ping = Cmd::new().arg("PING").to_owned();
-            let answer = timeout(inner.primary.patience(), self.connection.send_packed_command(&ping)).await;
-            if !matches!(answer, Ok(Ok(_))) {
-                return;
-            }
         }
     }
 }

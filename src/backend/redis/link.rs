@@ -11,7 +11,7 @@ use std::{
 
 use redis::{Cmd, RedisError, Value};
 #[cfg(feature = "memory")]
-use redis::{PushInfo, aio::MultiplexedConnection};
+use redis::{PushInfo, RedisResult, aio::MultiplexedConnection};
 use tokio::{
     runtime::{self, Handle},
     sync::watch,
@@ -160,14 +160,20 @@ impl Link {
         Err(Ok(waiting))
     }
 
-    /// A connection that hands on what the server says unasked; `None` if there can be none.
+    /// A connection that hands on what the server says unasked.
     #[cfg(feature = "memory")]
     pub(super) async fn listening(
         &self,
         push: impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static,
-    ) -> Option<MultiplexedConnection> {
-        let limit = self.waits.connect * self.source.steps();
-        timeout(limit, self.source.listening(self.waits, push)).await.ok()?.ok()
+    ) -> RedisResult<MultiplexedConnection> {
+        let limit = self.waits.connect.saturating_mul(self.source.steps());
+        let connected = timeout(limit, self.source.listening(self.waits, push)).await;
+        connected.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    }
+
+    #[cfg(feature = "memory")]
+    pub(super) fn is_of_cluster(&self) -> bool {
+        matches!(self.source, Source::Cluster(..))
     }
 
     /// How long an answer may take.
@@ -182,7 +188,7 @@ impl Link {
     }
 
     async fn connect(&self) -> Outcome {
-        let limit = self.waits.connect * self.source.steps();
+        let limit = self.waits.connect.saturating_mul(self.source.steps());
         let connected = timeout(limit, self.source.connect(self.waits)).await;
         let wire = match connected {
             Ok(Ok(wire)) => wire,

@@ -9,6 +9,8 @@ mod commands;
 mod fault;
 mod inner;
 mod link;
+#[cfg(feature = "memory")]
+mod listening;
 mod probe;
 mod rungs;
 mod script;
@@ -16,13 +18,15 @@ mod sentinel;
 mod source;
 #[cfg(feature = "redis-tls")]
 mod tls;
+#[cfg(feature = "memory")]
+mod tracking;
 mod wire;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-#[cfg(feature = "memory")]
-pub use self::backplane::RedisBackplane;
 pub use self::builder::RedisBackendBuilder;
+#[cfg(feature = "memory")]
+pub use self::{backplane::RedisBackplane, tracking::RedisTracking};
 use self::{
     builder::Target,
     inner::{Inner, Side},
@@ -56,6 +60,7 @@ use crate::{
 /// | `MGET`, `EXISTS` | `GET` |
 /// | `SCAN` | `clear` is [`Unsupported`](ErrorKind::Unsupported) |
 /// | `INCRBY` | `increment` is `Unsupported` |
+/// | `CLIENT TRACKING`, where [`tracking`](RedisBackend::tracking) is wanted | copies of a tier lag |
 ///
 /// # What it cannot promise
 ///

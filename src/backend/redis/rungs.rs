@@ -23,9 +23,12 @@ pub(super) enum Rung {
     Exists,
     /// Without it: no `increment`.
     IncrBy,
+    /// Without it, where it is asked for: the nodes do not hear of each other.
+    Tracking,
 }
 
-const ALL: [Rung; 7] = [Rung::Eval, Rung::EvalSha, Rung::Unlink, Rung::Scan, Rung::MGet, Rung::Exists, Rung::IncrBy];
+const ALL: [Rung; 8] =
+    [Rung::Eval, Rung::EvalSha, Rung::Unlink, Rung::Scan, Rung::MGet, Rung::Exists, Rung::IncrBy, Rung::Tracking];
 
 impl Rung {
     pub(super) const fn name(self) -> &'static str {
@@ -37,6 +40,7 @@ impl Rung {
             Self::MGet => "MGET",
             Self::Exists => "EXISTS",
             Self::IncrBy => "INCRBY",
+            Self::Tracking => "CLIENT TRACKING",
         }
     }
 
@@ -49,6 +53,7 @@ impl Rung {
             Self::Scan => "`clear` is not supported",
             Self::MGet | Self::Exists => "GET is used",
             Self::IncrBy => "`increment` is not supported",
+            Self::Tracking => "nodes do not hear of each other, and their copies lag",
         }
     }
 

@@ -144,7 +144,7 @@ async fn open(client: &Client, waits: Waits, health: Option<&Arc<Health>>) -> Re
     Ok(Connection::Server { reads, writes })
 }
 
-fn is_too_old(error: &RedisError) -> bool {
+pub(super) fn is_too_old(error: &RedisError) -> bool {
     error.kind() == Kind::RESP3NotSupported
         || !error.is_io_error()
             && error.kind() != Kind::AuthenticationFailed

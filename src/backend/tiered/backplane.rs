@@ -18,7 +18,8 @@ use super::{
 /// copies of what others say. Nothing depends on it that has to be right: a message that is lost, late, twice or out of
 /// order costs the `lag` of a copy, or a read, and no more. So there is no acknowledgement, and nobody waits.
 ///
-/// `RedisBackplane` is one over pub/sub; `testing::LocalBackplane` one within a process.
+/// `RedisBackplane` is one over pub/sub, `RedisTracking` one where the server itself tells; `testing::LocalBackplane` is one
+/// within a process.
 ///
 /// # Examples
 ///
@@ -55,7 +56,7 @@ use super::{
 /// ```
 pub trait Backplane: fmt::Debug + Send + Sync + 'static {
     /// Sends a message to all nodes that listen, this one included or not. It returns at once: what cannot be sent soon
-    /// is dropped.
+    /// is dropped. It does nothing where the backend itself tells of changes.
     fn publish(&self, message: Bytes);
 
     /// Hands what is sent from now on to a listener, for as long as that is [wanted](Listener::is_wanted) and the
@@ -100,6 +101,26 @@ impl Listener {
             Some((_, Changed::Keys(keys))) => keys.iter().for_each(|key| inner.copies.forget(key)),
             Some((_, Changed::Prefix(prefix))) => inner.copies.forget_prefix(prefix),
             None => inner.copies.forget_prefix(""),
+        }
+    }
+
+    /// Drops the copies of these keys, which somebody has changed, this node or another: for a [`Backplane`] that learns of
+    /// changes from the backend itself, and not by messages.
+    ///
+    /// ```
+    /// use axum_caching::Listener;
+    ///
+    /// fn hear(listener: &Listener, line: &str) {
+    ///     match line.split_once(' ') {
+    ///         Some(("changed", keys)) => listener.changed(keys.split(' ')),
+    ///         _ => listener.lose(), // whatever it was
+    ///     }
+    /// }
+    /// # let _: fn(&Listener, &str) = hear;
+    /// ```
+    pub fn changed<'a>(&self, keys: impl IntoIterator<Item = &'a str>) {
+        if let Some(inner) = self.0.upgrade() {
+            keys.into_iter().for_each(|key| inner.copies.forget(key));
         }
     }
 

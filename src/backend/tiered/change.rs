@@ -42,13 +42,14 @@ pub(super) struct Change<'a> {
 impl<'a> Change<'a> {
     pub(super) fn begin(inner: &'a Arc<Inner>, of: Of<'a>, does: Does) -> Self {
         inner.listen();
-        let until = inner.missed.last();
         of.forget_in(inner);
-        let ticket = match of {
-            Of::Key(key) => Some(inner.copies.ticket(key)),
-            Of::Keys(_) | Of::Prefix(_) => None,
-        };
-        Self { inner, of, does, ticket, until, is_over: false }
+        Self { inner, of, does, ticket: of.ticket(inner), until: inner.missed.last(), is_over: false }
+    }
+
+    /// It is sent now, and not when it was begun.
+    pub(super) fn is_sent(&mut self) {
+        self.until = self.inner.missed.last();
+        self.ticket = self.of.ticket(self.inner);
     }
 
     /// It was answered. `stored` is what is there now, if that is known.
@@ -114,6 +115,13 @@ impl Of<'_> {
             Self::Key(key) => inner.copies.forget(key),
             Self::Keys(keys) => keys.iter().for_each(|key| inner.copies.forget(key)),
             Self::Prefix(prefix) => inner.copies.forget_prefix(prefix),
+        }
+    }
+
+    fn ticket(&self, inner: &Inner) -> Option<Ticket> {
+        match self {
+            Self::Key(key) => Some(inner.copies.ticket(key)),
+            Self::Keys(_) | Self::Prefix(_) => None,
         }
     }
 

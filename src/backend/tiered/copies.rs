@@ -129,11 +129,6 @@ impl Copies {
         None
     }
 
-    /// A copy that is trusted, also if it is being confirmed.
-    pub(super) fn trusted(&self, key: &str) -> Option<Value> {
-        self.table.get(key).filter(|copy| Instant::now() < copy.until).map(|copy| copy.value)
-    }
-
     /// To be taken before something is sent.
     pub(super) fn ticket(&self, key: &str) -> Ticket {
         let (shard, _) = self.shard(key);

@@ -1,7 +1,7 @@
 //! Purges that were to be made and could not be: of each key the newest, and only so many.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -22,13 +22,6 @@ pub(super) enum What {
 }
 
 impl What {
-    fn concerns(&self, key: &str) -> bool {
-        match self {
-            Self::Key(own) => **own == *key,
-            Self::Prefix(prefix) => key.starts_with(&**prefix),
-        }
-    }
-
     /// Whether a purge of this makes one of the other needless.
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
@@ -53,14 +46,16 @@ struct State {
     last: Number,
     numbers: HashMap<What, Number>,
     by_number: BTreeMap<Number, What>,
-    prefixes: usize,
+    prefixes: HashSet<Box<str>>,
 }
 
 impl State {
     fn remove(&mut self, what: &What) {
         if let Some(number) = self.numbers.remove(what) {
             self.by_number.remove(&number);
-            self.prefixes -= usize::from(matches!(what, What::Prefix(_)));
+            if let What::Prefix(prefix) = what {
+                self.prefixes.remove(prefix);
+            }
         }
     }
 
@@ -84,15 +79,15 @@ impl Missed {
     pub(super) fn add(&self, what: What) {
         let mut state = self.lock();
         state.remove(&what);
-        if matches!(what, What::Prefix(_)) {
+        if let What::Prefix(prefix) = &what {
             let covered: Vec<_> = state.numbers.keys().filter(|other| what.covers(other)).cloned().collect();
             for other in &covered {
                 state.remove(other);
             }
-            if state.prefixes >= MAX_PREFIXES {
+            if state.prefixes.len() >= MAX_PREFIXES {
                 state.remove_oldest(|what| matches!(what, What::Prefix(_)));
             }
-            state.prefixes += 1;
+            state.prefixes.insert(prefix.clone());
         }
         if state.numbers.len() >= MAX {
             state.remove_oldest(|_| true);
@@ -128,18 +123,14 @@ impl Missed {
             return Vec::new();
         }
         let state = self.lock();
-        let own = What::Key(key.into());
-        let mut all: Vec<_> = state.numbers.get(&own).map(|number| (own, *number)).into_iter().collect();
-        if state.prefixes > 0 {
-            let prefixes = state.numbers.iter().filter(|(what, _)| matches!(what, What::Prefix(_)));
-            all.extend(prefixes.filter(|(what, _)| what.concerns(key)).map(|(what, number)| (what.clone(), *number)));
-        }
-        all
+        let prefixes = state.prefixes.iter().filter(|prefix| key.starts_with(&***prefix));
+        let all = prefixes.map(|prefix| What::Prefix(prefix.clone())).chain([What::Key(key.into())]);
+        all.filter_map(|what| state.numbers.get(&what).map(|number| (what.clone(), *number))).collect()
     }
 
-    /// The oldest of all.
-    pub(super) fn oldest(&self) -> Option<(What, Number)> {
-        self.lock().by_number.first_key_value().map(|(number, what)| (what.clone(), *number))
+    /// The oldest that has this number or a later one.
+    pub(super) fn from(&self, number: Number) -> Option<(What, Number)> {
+        self.lock().by_number.range(number..).next().map(|(number, what)| (what.clone(), *number))
     }
 
     // A panic under this lock is not possible; if it was, what is remembered is still right.

@@ -29,6 +29,7 @@ use self::{
     copies::Copies,
     message::{Changed, write},
     missed::{Missed, What},
+    recovery::Owed,
 };
 use super::{Backend, BackendFuture, Reads, Usage};
 use crate::{
@@ -48,7 +49,8 @@ use crate::{
 /// monotonic clock. So what another node purges or stores over is served here for so long at the most. On the node that
 /// purges or stores nothing lags. Where half of its trust is over one caller reads the entry anew, while the others go on;
 /// the same bytes need not be decoded again. A [`Backplane`] tells the nodes of each other's changes, and reduces the lag
-/// to the time that a message takes; nothing else depends on it.
+/// to the time that a message takes; nothing else depends on it. Over a shared backend that lags itself, as one that reads
+/// from replicas, its lag comes on top, on all nodes.
 ///
 /// Copies serve hits. A miss, and a refresh of something stale, are asked for in the shared backend first. What a fill
 /// reads, compares and changes comes from there too, so that a purge wins against the fills of all nodes as it does
@@ -58,10 +60,11 @@ use crate::{
 /// # Without the shared backend
 ///
 /// While it cannot be reached copies that are trusted are served, and everything else is a miss. A purge (`delete`,
-/// `clear`, `set`) that could not be made returns its error. It is remembered, the newest of each key and 10 000 keys at
-/// the most, and made up for as a deletion: by a task that tries once a second, and before its key is read here again.
-/// So this node serves nothing that it was told to purge; the other nodes do, until then. It is lost with the process,
-/// and it may take away what was stored meanwhile.
+/// `clear`, `set`) that could not be made returns its error. It is remembered, the newest of each key, 10 000 keys and 64
+/// prefixes at the most, and made up for as a deletion: by a task that tries once a second, and before its key is read
+/// here again. What is to be cleared is absent here until the task has cleared it. So this node serves nothing that it was
+/// told to purge; the other nodes do, until then. It is lost with the process, and it may take away what was stored
+/// meanwhile.
 ///
 /// Clones share the data. Make one [`Cache`](crate::Cache) of a backend and clone that.
 ///
@@ -122,56 +125,60 @@ impl TieredBackend {
     async fn fetch(&self, key: &str, reads: Reads) -> Result<Option<Value>> {
         let inner = &self.0;
         inner.listen();
-        inner.make_up_for(key).await?;
+        // Before it is asked what is owed: a purge that is missed from here on voids it.
         let ticket = inner.copies.ticket(key);
-        match reads.get(&*inner.kept, key).await {
-            Ok(found) => Ok(inner.copies.keep(key, ticket, found)),
-            Err(error) => match inner.copies.trusted(key).filter(|_| reads == Reads::Copies) {
-                Some(copy) => Ok(Some(copy)),
-                None => Err(error),
-            },
+        if inner.make_up_for(key).await? == Owed::Clear {
+            return Ok(None);
         }
+        let found = reads.get(&*inner.kept, key).await?;
+        Ok(inner.copies.keep(key, ticket, found))
     }
 
-    async fn fetch_many(&self, keys: &[&str], reads: Reads) -> Result<Vec<Option<Value>>> {
+    /// Reads what there is no copy of.
+    async fn fetch_many(
+        &self,
+        keys: &[&str],
+        mut values: Vec<Option<Value>>,
+        reads: Reads,
+    ) -> Result<Vec<Option<Value>>> {
         let inner = &self.0;
         inner.listen();
-        let copy = |key: &&str| if reads == Reads::Copies { inner.copies.get(key) } else { None };
-        let mut values: Vec<_> = keys.iter().map(copy).collect();
-        let missing: Vec<usize> = (0..keys.len()).filter(|index| values[*index].is_none()).collect();
+        let mut missing = Vec::with_capacity(keys.len());
+        for index in (0..keys.len()).filter(|index| values[*index].is_none()) {
+            let ticket = inner.copies.ticket(keys[index]);
+            if inner.make_up_for(keys[index]).await? == Owed::Nothing {
+                missing.push((index, ticket));
+            }
+        }
         if missing.is_empty() {
             return Ok(values);
         }
-        let names: Vec<&str> = missing.iter().map(|index| keys[*index]).collect();
-        for name in &names {
-            inner.make_up_for(name).await?;
-        }
-        let tickets: Vec<_> = names.iter().map(|name| inner.copies.ticket(name)).collect();
+        let names: Vec<&str> = missing.iter().map(|(index, _)| keys[*index]).collect();
         let found = reads.get_many(&*inner.kept, &names).await?;
         if found.len() != names.len() {
             let message = format!("{} values for {} keys", found.len(), names.len());
             return Err(Error::message(ErrorKind::Protocol, message));
         }
-        for (((index, name), ticket), found) in missing.into_iter().zip(names).zip(tickets).zip(found) {
-            values[index] = inner.copies.keep(name, ticket, found);
+        for ((index, ticket), found) in missing.into_iter().zip(found) {
+            values[index] = inner.copies.keep(keys[index], ticket, found);
         }
         Ok(values)
     }
 
     /// Stores over something. What was to be purged there before is made up for, so that it does not come after this.
     async fn begin_set<'a>(&'a self, of: Of<'a>, keys: &[&str]) -> Result<Change<'a>> {
+        // Begun first: dropped on the way it has failed, and is made up for.
+        let mut change = Change::begin(&self.0, of, Does::Purge);
         for key in keys {
-            if let Err(error) = self.0.make_up_for(key).await {
-                self.0.remember_keys(keys);
-                return Err(error);
-            }
+            self.0.make_up_for(key).await?;
         }
-        Ok(Change::begin(&self.0, of, Does::Purge))
+        change.is_sent();
+        Ok(change)
     }
 
-    async fn begin_alter<'a>(&'a self, key: &'a str) -> Result<Change<'a>> {
-        self.0.make_up_for(key).await?;
-        Ok(Change::begin(&self.0, Of::Key(key), Does::Alter))
+    async fn begin_alter<'a>(&'a self, key: &'a str) -> Result<(Change<'a>, Owed)> {
+        let owed = self.0.make_up_for(key).await?;
+        Ok((Change::begin(&self.0, Of::Key(key), Does::Alter), owed))
     }
 }
 
@@ -242,7 +249,10 @@ impl Backend for TieredBackend {
 
     fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {
         BackendFuture::new(async move {
-            let change = self.begin_alter(key).await?;
+            let (change, owed) = self.begin_alter(key).await?;
+            if owed == Owed::Clear {
+                self.0.kept.delete(key).await?;
+            }
             let added = self.0.kept.add(key, value.clone(), ttl).await;
             // What is added takes the place of nothing.
             change.end(added, |_| Stored::Nothing)
@@ -259,7 +269,11 @@ impl Backend for TieredBackend {
 
     fn increment<'a>(&'a self, key: &'a str, by: i64) -> BackendFuture<'a, i64> {
         BackendFuture::new(async move {
-            let change = self.begin_alter(key).await?;
+            let (change, owed) = self.begin_alter(key).await?;
+            if owed == Owed::Clear {
+                let why = "a clear is being made up for, and would take the sum away";
+                return change.end(Err(Error::message(ErrorKind::Unavailable, why)), |_| Stored::Nothing);
+            }
             let sum = self.0.kept.increment(key, by).await;
             // Integers are not copied.
             change.end(sum, |_| Stored::Nothing)
@@ -282,25 +296,33 @@ impl Backend for TieredBackend {
         ttl: Option<Duration>,
     ) -> BackendFuture<'a, bool> {
         BackendFuture::new(async move {
-            let change = self.begin_alter(key).await?;
+            let (change, owed) = self.begin_alter(key).await?;
             let set = self.0.kept.compare_and_set(key, token, value.clone(), ttl).await;
-            change.end(set, |was_set| if *was_set { Stored::Value(value) } else { Stored::Nothing })
+            change.end(set, |was_set| match (was_set, owed) {
+                (false, _) => Stored::Nothing,
+                (true, Owed::Nothing) => Stored::Value(value),
+                // A token may be of what is to be cleared still.
+                (true, Owed::Clear) => Stored::Unknown,
+            })
         })
     }
 
     fn has<'a>(&'a self, key: &'a str) -> BackendFuture<'a, bool> {
-        BackendFuture::new(async move {
-            self.0.make_up_for(key).await?;
-            self.0.kept.has(key).await
-        })
+        BackendFuture::new(
+            async move { Ok(self.0.make_up_for(key).await? == Owed::Nothing && self.0.kept.has(key).await?) },
+        )
     }
 
     fn get_many<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
-        BackendFuture::new(self.fetch_many(keys, Reads::Copies))
+        let copies: Vec<_> = keys.iter().map(|key| self.0.copies.get(key)).collect();
+        if copies.iter().all(Option::is_some) {
+            return BackendFuture::ready(Ok(copies));
+        }
+        BackendFuture::new(self.fetch_many(keys, copies, Reads::Copies))
     }
 
     fn get_many_through<'a>(&'a self, keys: &'a [&'a str]) -> BackendFuture<'a, Vec<Option<Value>>> {
-        BackendFuture::new(self.fetch_many(keys, Reads::Through))
+        BackendFuture::new(self.fetch_many(keys, vec![None; keys.len()], Reads::Through))
     }
 
     fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {

@@ -22,17 +22,30 @@ use crate::{
 /// How often it is tried.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a try is waited for.
+/// How long the deletion of one key is waited for. A clear takes as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// After so many failures in a row the backend has its pause; those that come after them have their turn then.
+const MAX_FAILURES: usize = 8;
+
+/// What is under a key that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// Whatever the backend says.
+    Nothing,
+    /// What was to be cleared, and is not yet: a task does it, and until then it counts as gone.
+    Clear,
+}
 
 impl Inner {
     /// Remembers a purge, and has it made when that can be.
     pub(super) fn remember(self: &Arc<Self>, what: What) {
-        match &what {
-            What::Key(key) => self.copies.forget(key),
-            What::Prefix(prefix) => self.copies.forget_prefix(prefix),
+        // In this order: whoever does not find it here has a ticket that is void.
+        self.missed.add(what.clone());
+        match what {
+            What::Key(key) => self.copies.forget(&key),
+            What::Prefix(prefix) => self.copies.forget_prefix(&prefix),
         }
-        self.missed.add(what);
         self.recover();
     }
 
@@ -42,20 +55,26 @@ impl Inner {
         }
     }
 
-    /// Makes the purges of a key that are to be made still, before it is read or written.
-    pub(super) async fn make_up_for(self: &Arc<Self>, key: &str) -> Result<()> {
+    /// Makes the purges of a key that are to be made still, before it is read or written. A clear is not waited for: it
+    /// may take longer than anybody waits, and one that is dropped begins anew.
+    pub(super) async fn make_up_for(self: &Arc<Self>, key: &str) -> Result<Owed> {
         if self.missed.is_empty() {
-            return Ok(());
+            return Ok(Owed::Nothing);
         }
         self.recover();
-        if self.missed.concerning(key).is_empty() {
-            return Ok(());
+        let owed = self.missed.concerning(key);
+        if owed.is_empty() {
+            return Ok(Owed::Nothing);
+        }
+        let has_task = self.recovers.load(Ordering::Acquire);
+        if has_task && owed.iter().any(|(what, _)| matches!(what, What::Prefix(_))) {
+            return Ok(Owed::Clear);
         }
         let _one_at_a_time = self.recovery.lock().await;
         for (what, number) in self.missed.concerning(key) {
             self.make(what, number).await?;
         }
-        Ok(())
+        Ok(Owed::Nothing)
     }
 
     async fn make(&self, what: What, number: Number) -> Result<()> {
@@ -76,12 +95,27 @@ impl Inner {
         Ok(())
     }
 
-    async fn make_all(&self) -> Result<()> {
-        let _one_at_a_time = self.recovery.lock().await;
-        while let Some((what, number)) = self.missed.oldest() {
-            self.make(what, number).await?;
+    /// Makes those from this number on, until too many have failed; says from where to go on.
+    async fn make_some(&self, mut from: Number) -> Number {
+        let mut failures = 0;
+        while let Some((what, number)) = self.missed.from(from) {
+            from = number + 1;
+            let is_made = match &what {
+                What::Prefix(_) => self.make(what, number).await.is_ok(),
+                What::Key(_) => {
+                    let delete = async {
+                        let _one_at_a_time = self.recovery.lock().await;
+                        self.make(what, number).await
+                    };
+                    Bound::new(PATIENCE).over(delete).await.is_some_and(|made| made.is_ok())
+                }
+            };
+            failures = if is_made { 0 } else { failures + 1 };
+            if failures == MAX_FAILURES {
+                return from;
+            }
         }
-        Ok(())
+        0
     }
 
     /// Begins a task that makes them, if there is none and there can be one. Without it they are made as their keys are
@@ -93,10 +127,11 @@ impl Inner {
         let Ok(runtime) = Handle::try_current() else { return self.recovers.store(false, Ordering::Release) };
         let ends = Ends(Arc::downgrade(self));
         runtime.spawn(async move {
+            let mut from = 0;
             loop {
                 before(Instant::now().checked_add(PAUSE), pending::<()>()).await;
                 let Some(inner) = ends.0.upgrade() else { return };
-                let _ = Bound::new(PATIENCE).over(inner.make_all()).await;
+                from = inner.make_some(from).await;
                 if inner.missed.is_empty() {
                     inner.recovers.store(false, Ordering::Release);
                     // One that came just now has found this task, and begun none.

@@ -16,10 +16,12 @@ fn builder(address: &mut Address) -> Result<MemoryBackendBuilder> {
     address.has_no_host()?;
     address.has_no_path()?;
     let given = &mut address.parameters;
-    if let Some(lag) = given.take(&["lag"])? {
-        return Err(wrong(format!(
-            "{lag} means nothing without a second tier, as in `memory://?lag=1s + redis://host`"
-        )));
+    for key in ["lag", "backplane"] {
+        if let Some(given) = given.take(&[key])? {
+            return Err(wrong(format!(
+                "{given} means nothing without a second tier, as in `memory://?lag=1s + redis://host`"
+            )));
+        }
     }
     let builder = set(MemoryBackend::builder(), given.bytes("max_bytes")?, MemoryBackendBuilder::max_bytes);
     Ok(set(builder, given.count(&["max_entries", "threshold"])?, MemoryBackendBuilder::max_entries))

@@ -121,7 +121,7 @@ pub(super) const SCHEMES: &[Scheme] = &[
         form: "memory://?max_bytes=64MiB&max_entries=10000",
         family: Family::Memory,
         is_local: true,
-        keys: &["max_bytes", "max_entries", "threshold", "lag"],
+        keys: &["max_bytes", "max_entries", "threshold", "lag", "backplane"],
         feature: "the feature `memory`",
         read: MEMORY,
     },

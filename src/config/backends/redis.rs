@@ -129,7 +129,7 @@ fn database(address: &mut Address, path: &str) -> Result<Option<u32>> {
 
 #[cfg(feature = "redis-tls")]
 mod tls {
-    use super::{Address, RedisBackendBuilder, Result, wrong};
+    use super::{Address, Parameter, RedisBackendBuilder, Result, wrong};
 
     /// Certificates, by the paths of their files, and whether the address does not say TLS itself.
     pub(super) struct Tls {
@@ -167,8 +167,8 @@ mod tls {
     }
 
     fn pem(key: &str, path: &str) -> Result<Vec<u8>> {
-        std::fs::read(path)
-            .map_err(|error| wrong(format!("`{key}` is {path:?}, expected the path of a PEM file: {error}")))
+        let given = Parameter::new(key, path);
+        std::fs::read(path).map_err(|error| given.wrong(&format!("the path of a PEM file: {error}")))
     }
 }
 

@@ -70,7 +70,25 @@ impl Kind {
 
     /// Whether this is what the address is of.
     pub(super) fn names(&self, address: &Address) -> bool {
-        backends::scheme(self.scheme).is_some_and(|scheme| scheme.family == address.scheme.family)
+        self.schemes().contains(&address.scheme.name)
+    }
+
+    /// What a URL of this type begins with.
+    pub(super) fn expected(&self) -> String {
+        let all: Vec<_> = self.schemes().iter().map(|scheme| format!("{scheme}://")).collect();
+        match all.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => all.concat(),
+        }
+    }
+
+    fn schemes(&self) -> &[&'static str] {
+        match self.scheme {
+            "redis" => &["redis", "rediss", "redis+unix"],
+            "redis+sentinel" => &["redis+sentinel", "rediss+sentinel"],
+            "redis+cluster" => &["redis+cluster", "rediss+cluster"],
+            _ => std::slice::from_ref(&self.scheme),
+        }
     }
 
     /// Where the backend is, as the variables of its family say, or the defaults of Flask-Caching.

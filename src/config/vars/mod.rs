@@ -45,9 +45,13 @@ pub(super) fn read(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Resu
     let tiers = match (vars.take("CACHE_URL"), kind) {
         (Some(url), kind) => {
             let tiers = Tier::all(&url);
-            let agrees = |kind: &Kind| tiers.iter().any(|tier| tier.read().is_ok_and(|it| kind.names(&it)));
-            if kind.is_some_and(|kind| !agrees(&kind)) {
-                return Err(wrong("`CACHE_TYPE` and `CACHE_URL` contradict each other: leave one out"));
+            let read: Result<Vec<_>> = tiers.iter().map(Tier::read).collect();
+            let read = read.map_err(|error| wrong(format!("`CACHE_URL`: {}", error.text())))?;
+            if let Some(kind) = kind.filter(|kind| !read.iter().any(|address| kind.names(address))) {
+                return Err(wrong(format!(
+                    "`CACHE_TYPE` and `CACHE_URL` contradict each other: expected {} in `CACHE_URL`, or no `CACHE_TYPE`",
+                    kind.expected()
+                )));
             }
             tiers
         }
@@ -60,7 +64,7 @@ pub(super) fn read(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Resu
 
 /// All that is left: parameters, under the names of Flask-Caching or their own.
 fn parameters(mut vars: Vars, tiers: &[Tier]) -> Result<Parameters> {
-    let families: Vec<_> = tiers.iter().filter_map(|tier| tier.read().ok()).map(|it| it.scheme.family).collect();
+    let families = tiers.iter().map(|tier| Ok(tier.read()?.scheme.family)).collect::<Result<Vec<_>>>()?;
     let options = vars.take("CACHE_OPTIONS");
     let mut parameters = options.map(|options| options_of(&options)).transpose()?.unwrap_or_default();
     for (name, text) in vars.0 {
@@ -75,7 +79,7 @@ fn parameters(mut vars: Vars, tiers: &[Tier]) -> Result<Parameters> {
             Some((_, None)) => {
                 return Err(wrong(format!("`{name}` says where the backend is, and another variable says that too")));
             }
-            None => name.trim_start_matches(PREFIX).to_ascii_lowercase(),
+            None => name.strip_prefix(PREFIX).unwrap_or(&name).to_ascii_lowercase(),
         };
         let parameter = Parameter::of_variable(key, text, &name);
         if !backends::has_key(&parameter.key) {

@@ -25,10 +25,18 @@ const WRONG: &[(&str, &str)] = &[
     ("memory:// + redis://a + redis://b", "3 backends; expected one, or two: memory:// and what processes share"),
     ("memory://?lag=1s", "means nothing without a second tier"),
     ("memory://?lag=0 + redis://h", "`lag`"),
+    ("memory://?backplane=tracking", "`backplane` means nothing without a second tier"),
+    (
+        "memory://?backplane=trackin + redis://h",
+        "`backplane` is \"trackin\", expected `pubsub`, `tracking`, `tracking:` and what keys begin with, or `none`",
+    ),
+    ("memory://?backplane=trackings + redis://h", "`backplane` is \"trackings\", expected"),
+    ("memory://?backplane=pubsub + memcached://h", "`backplane` is \"pubsub\", expected `none`: only Redis"),
+    ("memory://?backplane=tracking:a + redis+cluster://h", "expected `pubsub` or `none`: a cluster has no tracking"),
     // Names.
     (
         "memory://?max_byte=1",
-        "`max_byte` means nothing to memory://; did you mean `max_bytes`?; expected one of `max_bytes`, `max_entries`, `threshold`, `lag`, `ttl`",
+        "`max_byte` means nothing to memory://; did you mean `max_bytes`?; expected one of `max_bytes`, `max_entries`, `threshold`, `lag`, `backplane`, `ttl`",
     ),
     ("memory://?sync=true", "`sync` means nothing to memory://; expected one of"),
     ("null://?max_bytes=1", "`max_bytes` means nothing to null://"),

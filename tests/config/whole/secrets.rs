@@ -85,6 +85,19 @@ const URLS: &[&str] = &[
     "memory:// + redis://u:{}@h",
     "redis://u:a + {}@h",
     "redis://u:1 + {}@h",
+    // Encoded, in the wrong place.
+    "redis://h?replicas=u%3A{}%40h2",
+    "redis://h?ttl=u%3A{}%40h2",
+    "redis://h/u%3A{}%40h2",
+    "memcached://h/u%3A{}%40h2",
+    "memory:///u%3A{}%40h2",
+    // The content of a file in place of its path.
+    "rediss://h?tls_key={}",
+    "rediss://h?tls_certificate=/certificate&tls_key={}",
+    "rediss://h?tls_certificate=-----BEGIN%20PRIVATE%20KEY-----{}&tls_key=/key",
+    "rediss://h?tls_root=-----BEGIN%20PRIVATE%20KEY-----{}",
+    "rediss://h?tls_root=-----BEGIN%20PRIVATE%20KEY-----%0A{}",
+    "redis://h?tls_kye={}",
 ];
 
 /// Everything that an error shows.
@@ -189,6 +202,66 @@ fn no_file_shows_a_secret_though_its_format_repeats_the_line() {
         let shown = shown(Ok(config));
         assert!(!shown.contains(SECRET), "{text}: {shown}");
     }
+}
+
+#[test]
+fn a_key_in_place_of_its_path_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = folder.path().join("certificate");
+    std::fs::write(&certificate, "").unwrap();
+    let key = format!("-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----\n");
+    for value in [&key, SECRET, &key.replace('\n', "\\n")] {
+        let config = || -> CacheConfig {
+            let file = serde_json::json!({ "url": "rediss://h", "tls_certificate": certificate, "tls_key": value });
+            serde_json::from_value(file).unwrap()
+        };
+        let said = config().build().unwrap_err().to_string();
+        assert!(said.contains("`tls_key`") && said.contains("expected the path of a PEM file"), "{said}");
+        assert!(!shown(Ok(config())).contains(SECRET), "{value:?}");
+        let vars = [("CACHE_URL", "rediss://h"), ("CACHE_TLS_CERTIFICATE", "/c"), ("CACHE_TLS_KEY", value)];
+        assert!(!shown(CacheConfig::from_vars(vars)).contains(SECRET), "{value:?}");
+    }
+    // Of what is no secret it is said which path was looked at.
+    let error = CacheConfig::new("rediss://h?tls_root=/none/root.pem").unwrap().build().unwrap_err();
+    assert!(
+        error.to_string().contains(r#"`tls_root` is "/none/root.pem", expected the path of a PEM file"#),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_line_at_the_start_is_one_line() {
+    for url in [
+        "null://?name=a%0Ab",
+        "null://?key_prefix=a%1B%5B2Jb&name=%7F",
+        "file:///a%0Ab",
+        "redis://h/a%0Db?database=%C2%85",
+        "redis+unix:///a%00b",
+    ] {
+        let config: CacheConfig = serde_json::from_value(serde_json::json!({ "url": url })).unwrap();
+        for shown in [config.to_string(), format!("{config:?}")] {
+            assert!(!shown.contains(char::is_control), "{url}: {shown:?}");
+        }
+    }
+    let shown = CacheConfig::new("file:///var/a%20b/c@d?max_bytes=1GiB").unwrap().to_string();
+    assert_eq!(shown, "file:///var/a b/c@d?max_bytes=1GiB");
+}
+
+#[test]
+fn a_number_in_place_of_a_secret_is_taken_as_it_is_written_or_refused() {
+    for number in ["1.10", "-1.5e3", "99999999999999999999", "true"] {
+        let file = format!(r#"{{ "url": "memcached://h", "username": "u", "password": {number} }}"#);
+        let error = serde_json::from_str::<CacheConfig>(&file).unwrap_err().to_string();
+        assert!(error.contains("`password`") && error.contains("expected a text"), "{number}: {error}");
+        for part in ["1.1", "1500", "99999", "1e20", "100000", "true"] {
+            assert!(!error.contains(part), "{number}: {error}");
+        }
+    }
+    let file = r#"{ "url": "memcached://h", "username": 7, "password": -18 }"#;
+    assert!(serde_json::from_str::<CacheConfig>(file).unwrap().build().is_ok());
+    // Elsewhere a number is a number.
+    let config: CacheConfig = serde_json::from_str(r#"{ "url": "null://", "ttl": 1.50, "jitter": 0.10 }"#).unwrap();
+    assert!(config.build().is_ok());
 }
 
 proptest! {

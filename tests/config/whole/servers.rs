@@ -71,8 +71,9 @@ async fn a_master_that_sentinels_watch() {
     let watched = Watched::start();
     let (password, theirs) = (encoded(PASSWORD), encoded(SENTINEL_PASSWORD));
     let addresses = watched.addresses().join(",");
-    works(Cache::connect(format!("redis+sentinel://:{password}@{addresses}/shop?sentinel_password={theirs}")).unwrap())
-        .await;
+    let url = format!("redis+sentinel://:{password}@{addresses}/shop?sentinel_password={theirs}");
+    works(Cache::connect(&url).unwrap()).await;
+    works(Cache::connect(format!("{url}&{FOR_EVER}")).unwrap()).await;
     let vars = [
         ("CACHE_TYPE", "RedisSentinelCache"),
         ("CACHE_REDIS_SENTINELS", &*addresses),
@@ -86,7 +87,24 @@ async fn a_master_that_sentinels_watch() {
 #[tokio::test]
 async fn a_cluster() {
     let cluster = Cluster::start();
-    works(Cache::connect(format!("redis+cluster://{}", cluster.seeds().join(","))).unwrap()).await;
+    let url = format!("redis+cluster://{}", cluster.seeds().join(","));
+    works(Cache::connect(&url).unwrap()).await;
+    works(Cache::connect(format!("{url}?{FOR_EVER}")).unwrap()).await;
+}
+
+/// As long as a number of seconds can say.
+const FOR_EVER: &str = "connect_timeout=18446744073709551615&response_timeout=18446744073709551615&\
+                        backend_timeout=18446744073709551615";
+
+#[tokio::test]
+async fn waits_without_an_end_are_waits() {
+    let server = Server::start();
+    let url = format!("redis://127.0.0.1:{}?{FOR_EVER}", server.port);
+    works(Cache::connect(&url).unwrap()).await;
+    works(Cache::connect(format!("memory://?lag=18446744073709551615 + {url}")).unwrap()).await;
+    let server = Memcached::on_tcp(&[]);
+    let waits = FOR_EVER.replace("response_timeout", "timeout");
+    works(Cache::connect(format!("memcached://{}?{waits}", server.address())).unwrap()).await;
 }
 
 #[tokio::test]
@@ -104,11 +122,17 @@ async fn memcached_with_and_without_a_password() {
 }
 
 #[tokio::test]
-async fn two_tiers_over_redis_tell_each_other_of_purges() {
+async fn two_tiers_over_redis_hear_of_each_others_purges() {
+    for backplane in ["", "&backplane=tracking", "&backplane=tracking:a:"] {
+        hear_of_purges(backplane).await;
+    }
+}
+
+async fn hear_of_purges(backplane: &str) {
     let server = Server::start();
     // A lag that no test waits for.
-    let node =
-        || Cache::connect(format!("memory://?max_entries=100&lag=1h + redis://127.0.0.1:{}", server.port)).unwrap();
+    let near = format!("memory://?max_entries=100&lag=1h{backplane}");
+    let node = || Cache::connect(format!("{near} + redis://127.0.0.1:{}?key_prefix=a:", server.port)).unwrap();
     let (here, there) = (node(), node());
     here.set("page", "old", Ttl::Default).await.unwrap();
     // The first read subscribes.

@@ -72,6 +72,22 @@ fn redis_is_one_server_a_socket_sentinels_or_a_cluster() {
     }
 }
 
+#[test]
+fn nodes_hear_of_each_other_as_the_first_of_two_tiers_says() {
+    for (url, expected) in [
+        ("memory:// + redis://h", r#"backplane: Some(RedisBackplane("axum-caching:tiers"))"#),
+        ("memory://?backplane=pubsub + redis+cluster://h", r#"backplane: Some(RedisBackplane("axum-caching:tiers"))"#),
+        ("memory://?backplane=tracking + redis://h", r#"backplane: Some(RedisTracking(""))"#),
+        ("memory://?backplane=tracking:a:b + redis+sentinel://h/m", r#"backplane: Some(RedisTracking("a:b"))"#),
+        ("memory://?backplane=none + redis://h", "backplane: None"),
+        ("memory://?backplane=none + memcached://h", "backplane: None"),
+        ("memory:// + memcached://h", "backplane: None"),
+    ] {
+        let backend = backend(url);
+        assert!(backend.contains(expected), "{url}: {backend}");
+    }
+}
+
 #[tokio::test]
 async fn what_redis_is_told_without_a_server_holds() {
     let key = |url: &str| CacheConfig::new(url).unwrap().backend().unwrap();
@@ -114,6 +130,7 @@ fn each_setting_of_a_cache_is_its_method() {
         ("serializer=json", of().codec(axum_caching::codec::Json::default())),
         ("max_wait=3", of().max_wait(3 * SECOND)),
         ("max_wait=0", of().max_wait(Duration::ZERO)),
+        ("distributed_single_flight=2s", of().distributed_single_flight(2 * SECOND)),
         ("fill_timeout=5m", of().fill_timeout(300 * SECOND)),
         ("max_refreshes=0", of().max_refreshes(0)),
         ("max_refreshes=7", of().max_refreshes(7)),
@@ -143,4 +160,42 @@ fn each_setting_of_a_cache_is_its_method() {
 fn what_code_says_after_a_configuration_holds() {
     let builder = CacheConfig::new("null://?ttl=60").unwrap().builder().unwrap();
     assert_eq!(builder.ttl(SECOND).build().ttl(), SECOND.into());
+}
+
+#[tokio::test]
+async fn no_length_of_time_is_too_long() {
+    let most = ["18446744073709551615", "18446744073709551615ms", "1.8e19"];
+    let keys = [
+        "ttl",
+        "stale_while_revalidate",
+        "stale_if_error",
+        "keep",
+        "failure_backoff",
+        "soft_timeout",
+        "hard_timeout",
+        "max_wait",
+        "fill_timeout",
+        "backend_timeout",
+        "breaker_open_for",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for long in most {
+        let all: Vec<_> = keys.iter().map(|key| format!("{key}={long}")).collect();
+        let all = format!("{}&breaker_failures=1&refresh_ahead=0.9&jitter=0.9&early_expiration=1", all.join("&"));
+        let file = format!("file://{}?{all}", folder.path().display());
+        for url in [format!("memory://?{all}"), format!("null://?{all}"), file] {
+            let cache = Cache::connect(&url).expect(&url);
+            let profile = Profile::ttl(SECOND);
+            let fails = async || Err::<i32, _>(std::io::Error::other("away"));
+            for _ in 0..2 {
+                assert_eq!(cache.get_or_compute("key", Ttl::Default, async || 42).await, 42, "{url}");
+                let failed = cache.try_get_or_compute("failing", profile, fails).await;
+                assert!(failed.is_err(), "{url}");
+            }
+        }
+    }
+    for key in keys {
+        let url = format!("null://?{key}=18446744073709551615d");
+        assert!(CacheConfig::new(&url).is_err(), "{url}: more than a number of seconds can say");
+    }
 }

@@ -1,5 +1,7 @@
 //! The binary protocol: a head of 24 bytes, and what it says comes after it.
 
+use std::num::NonZeroU64;
+
 use bytes::{Buf, BufMut, BytesMut};
 
 use super::{About, Left, MAX_LINE, Mode, Reply, Stored, WireKey, broken, quoted, take};
@@ -49,8 +51,8 @@ pub(super) fn set(key: WireKey<'_>, mode: Mode, stored: &Stored<'_>, out: &mut B
     out.extend_from_slice(stored.body);
 }
 
-pub(super) fn delete(key: WireKey<'_>, out: &mut BytesMut) {
-    head(DELETE, key.len(), 0, 0, 0, out);
+pub(super) fn delete(key: WireKey<'_>, cas: Option<NonZeroU64>, out: &mut BytesMut) {
+    head(DELETE, key.len(), 0, 0, cas.map_or(0, NonZeroU64::get), out);
     key.write(out);
 }
 

@@ -1,6 +1,6 @@
 //! The meta commands of the text protocol (memcached 1.6 and later).
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, num::NonZeroU64};
 
 use bytes::{Buf, BytesMut};
 
@@ -31,15 +31,18 @@ pub(super) fn set(key: WireKey<'_>, mode: Mode, stored: &Stored<'_>, out: &mut B
     out.extend_from_slice(b"\r\n");
 }
 
-pub(super) fn delete(key: WireKey<'_>, out: &mut BytesMut) {
+pub(super) fn delete(key: WireKey<'_>, cas: Option<NonZeroU64>, out: &mut BytesMut) {
     out.extend_from_slice(b"md ");
     key.write(out);
+    let _ = cas.map_or(Ok(()), |cas| write!(out, " C{cas}"));
     out.extend_from_slice(b"\r\n");
 }
 
-/// A server with `-Y` takes the first `set`, whatever its key, for who asks.
+/// A server with `-Y` takes the first `set`, whatever its key and its ttl, for who asks. One without it stores: under a key
+/// of ours, and what is over by then, so that nobody gets the password.
 pub(super) fn log_in(username: &str, password: &str, out: &mut BytesMut) {
-    let _ = write!(out, "set auth 0 0 {}\r\n{username} {password}\r\n", username.len() + 1 + password.len());
+    let _ =
+        write!(out, "set ~axum-caching/auth 0 -1 {}\r\n{username} {password}\r\n", username.len() + 1 + password.len());
 }
 
 #[derive(Debug)]

@@ -8,7 +8,7 @@ mod meta;
 #[cfg(test)]
 mod tests;
 
-use std::array;
+use std::{array, num::NonZeroU64};
 
 use bytes::{Bytes, BytesMut};
 
@@ -124,8 +124,18 @@ impl Batch {
     pub(super) fn delete(&mut self, key: WireKey<'_>) {
         (self.replies, self.changes) = (self.replies + 1, true);
         match self.wire {
-            Wire::Meta => meta::delete(key, &mut self.bytes),
-            Wire::Binary => binary::delete(key, &mut self.bytes),
+            Wire::Meta => meta::delete(key, None, &mut self.bytes),
+            Wire::Binary => binary::delete(key, None, &mut self.bytes),
+        }
+    }
+
+    /// Takes away what nobody can read, if it was not touched since. It does not matter when that arrives, so that it is
+    /// not waited for as a change is. (To servers a `cas` of 0 is none, and this would be done in any case.)
+    pub(super) fn delete_still(&mut self, key: WireKey<'_>, cas: NonZeroU64) {
+        self.replies += 1;
+        match self.wire {
+            Wire::Meta => meta::delete(key, Some(cas), &mut self.bytes),
+            Wire::Binary => binary::delete(key, Some(cas), &mut self.bytes),
         }
     }
 
@@ -218,7 +228,10 @@ impl Decoder {
 /// Takes `size` bytes from the front.
 fn take(input: &mut BytesMut, size: usize) -> Bytes {
     if size >= OWN_BUFFER {
-        return input.split_to(size).freeze();
+        let bytes = input.split_to(size).freeze();
+        // What comes next would keep the buffer too. Of that hardly anything is there, since little is read at once.
+        *input = BytesMut::from(&input[..]);
+        return bytes;
     }
     let bytes = Bytes::copy_from_slice(&input[..size]);
     bytes::Buf::advance(input, size);

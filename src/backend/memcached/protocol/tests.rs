@@ -89,23 +89,43 @@ fn commands_are_written_as_the_protocol_has_them() {
     let mut batch = Batch::new(Wire::Meta);
     batch.get(key);
     batch.look(WireKey::plain("k"));
-    assert!(!batch.changes());
+    let still = |cas| NonZeroU64::new(cas).expect("not 0");
+    batch.delete_still(WireKey::plain("k"), still(7));
+    assert_eq!((batch.replies(), batch.changes()), (3, false));
     batch.set(key, Mode::Always, &stored);
     batch.set(key, Mode::IfAbsent, &stored);
     batch.set(key, Mode::IfStill(5), &stored);
     batch.delete(key);
     batch.log_in("ada", "a b");
-    let expected = "mg 00000000000000ab/view//x c f t v\r\nmg k c f t\r\n\
+    let expected = "mg 00000000000000ab/view//x c f t v\r\nmg k c f t\r\nmd k C7\r\n\
         ms 00000000000000ab/view//x 5 T60 F9\r\nhello\r\nms 00000000000000ab/view//x 5 T60 F9 ME\r\nhello\r\n\
         ms 00000000000000ab/view//x 5 T60 F9 C5\r\nhello\r\nmd 00000000000000ab/view//x\r\n\
-        set auth 0 0 7\r\nada a b\r\n";
+        set ~axum-caching/auth 0 -1 7\r\nada a b\r\n";
     assert_eq!(String::from_utf8_lossy(batch.bytes()), expected);
-    assert_eq!((batch.replies(), batch.changes()), (7, true));
+    assert_eq!((batch.replies(), batch.changes()), (8, true));
 
     let mut batch = Batch::new(Wire::Binary);
     batch.set(WireKey::plain("k"), Mode::IfStill(5), &stored);
     let head = [0x80, 1, 0, 1, 8, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
     assert_eq!(batch.bytes(), [&head[..], &[0, 0, 0, 9, 0, 0, 0, 60], b"khello"].concat());
+    let mut batch = Batch::new(Wire::Binary);
+    batch.delete_still(WireKey::plain("k"), still(5));
+    assert_eq!(
+        batch.bytes(),
+        [&[0x80, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0, 0, 0, 0, 0, 0, 0, 5], b"k"].concat()
+    );
+}
+
+#[test]
+fn the_buffer_of_a_large_value_is_its_own() {
+    for size in [OWN_BUFFER, 8 << 20] {
+        let mut input = BytesMut::new();
+        input.extend_from_slice(&vec![7; size]);
+        input.extend_from_slice(b"\r\nHD c1\r\n");
+        assert_eq!(take(&mut input, size).len(), size);
+        assert_eq!(&input[..], b"\r\nHD c1\r\n");
+        assert!(input.capacity() < OWN_BUFFER, "{} bytes are kept for what comes next", input.capacity());
+    }
 }
 
 fn binary_reply() -> impl Strategy<Value = Vec<u8>> {

@@ -66,17 +66,23 @@ pub(crate) fn decide_marked(now: u64, meta: &Meta, has_failed: impl FnOnce() -> 
 }
 
 /// Ends the ttl of a record now, if it has not ended; its windows begin. One that is fresh for ever has none.
+///
+/// A window that was none is told from one that ends with the ttl: by that [`slides`] knows what was marked. On a node
+/// whose clock is behind it is fresh for a while still, and its use there does not move its end.
 pub(crate) fn mark(now: u64, meta: &mut Meta) {
-    if now >= meta.fresh_until {
-        return;
+    let revalidates = meta.stale_until > meta.fresh_until;
+    if now < meta.fresh_until {
+        let was = meta.fresh_until;
+        let moved = |until: u64| match until {
+            u64::MAX if was != u64::MAX => u64::MAX,
+            until => now.saturating_add(until.saturating_sub(was)),
+        };
+        (meta.stale_until, meta.error_until) = (moved(meta.stale_until), moved(meta.error_until));
+        meta.fresh_until = now;
     }
-    let was = meta.fresh_until;
-    let moved = |until: u64| match until {
-        u64::MAX if was != u64::MAX => u64::MAX,
-        until => now.saturating_add(until.saturating_sub(was)),
-    };
-    (meta.stale_until, meta.error_until) = (moved(meta.stale_until), moved(meta.error_until));
-    meta.fresh_until = now;
+    if !revalidates {
+        meta.stale_until = 0;
+    }
 }
 
 /// Whether its namespace was cleared after the fill of a record began.
@@ -128,6 +134,9 @@ pub(crate) fn left(now: u64, meta: &Meta, keep: Duration) -> Option<Option<Durat
 /// The new end of a record that was served with these times, if it is worth a write. A record that slides ends `idle`
 /// after it was used last, and is good if its origin fails until its ttl ends: no use moves its end beyond that.
 pub(crate) fn slid(meta: &Meta, times: Times, idle: Duration) -> Option<u64> {
+    if !slides(meta) {
+        return None;
+    }
     let now = meta.fresh_until.saturating_sub(times.left?);
     let until = deadline(now, Some(idle)).min(meta.error_until);
     let step = u64::try_from(idle.as_millis() / 4).unwrap_or(u64::MAX).max(1);
@@ -135,15 +144,19 @@ pub(crate) fn slid(meta: &Meta, times: Times, idle: Duration) -> Option<u64> {
         .then_some(until)
 }
 
-/// Moves the end of a record; `false` if it is there already.
+/// Moves the end of a record; `false` if it is there already, or if it does not slide.
 pub(crate) fn slide(meta: &mut Meta, until: u64) -> bool {
     let until = until.min(meta.error_until);
-    if until <= meta.fresh_until {
+    if until <= meta.fresh_until || !slides(meta) {
         return false;
     }
-    meta.fresh_until = until;
-    meta.stale_until = meta.stale_until.max(until);
+    (meta.fresh_until, meta.stale_until) = (until, until);
     true
+}
+
+/// Whether the end of a record can be moved: it is made anew after its end, and it was not [marked](mark).
+fn slides(meta: &Meta) -> bool {
+    meta.stale_until == meta.fresh_until
 }
 
 /// Whether a time is still to come.
@@ -191,14 +204,30 @@ mod tests {
         let used = |now: u64, record: &Meta| slid(record, times(now, record), idle);
         assert_eq!((used(1_000, &record), used(1_024, &record)), (None, None), "not worth a write");
         assert_eq!((used(1_025, &record), used(1_099, &record)), (Some(1_125), Some(1_199)));
-        let late = Meta { fresh_until: 1_480, ..record.clone() };
+        let until = |until| Meta { fresh_until: until, stale_until: until, ..record.clone() };
+        let late = until(1_480);
         assert_eq!(used(1_450, &late), Some(1_500));
-        assert_eq!(used(1_490, &Meta { fresh_until: 1_500, ..record.clone() }), None);
-        assert_eq!(used(1_000, &Meta { fresh_until: u64::MAX, ..record.clone() }), None, "one that has no end");
+        assert_eq!(used(1_490, &until(1_500)), None);
+        assert_eq!(used(1_000, &until(u64::MAX)), None, "one that has no end");
 
         let mut moved = record;
         assert!(slide(&mut moved, 1_200) && !slide(&mut moved, 1_150) && slide(&mut moved, 9_000));
         assert_eq!((moved.fresh_until, moved.error_until), (1_500, 1_500));
+    }
+
+    #[test]
+    fn what_was_marked_slides_no_more() {
+        let idle = Duration::from_millis(100);
+        let record = Meta { error_until: 1_500, ..meta(1_000, 1_100, 0) };
+        // By a clock that is ahead; and by one to which it has ended already.
+        for now in [1_050, 1_200] {
+            let mut marked = record.clone();
+            mark(now, &mut marked);
+            let before = marked.clone();
+            assert_eq!(slid(&marked, times(1_040, &marked), idle), None);
+            assert!(!slide(&mut marked, 1_140));
+            assert_eq!(marked, before);
+        }
     }
 
     fn at(age: u64, left: u64) -> Times {
@@ -264,9 +293,9 @@ mod tests {
         assert_eq!(marked(1_500, kept.clone()), [1_500, 2_500, 4_500]);
         assert_eq!(marked(2_000, kept.clone()), [2_000, 3_000, 5_000]);
         assert_eq!(marked(1_500, Meta { error_until: 2_000, ..kept }), [1_500, 2_500, 1_500]);
-        assert_eq!(marked(1_500, meta(1_000, u64::MAX, 1)), [1_500; 3]);
+        assert_eq!(marked(1_500, meta(1_000, u64::MAX, 1)), [1_500, 0, 1_500]);
         let for_ever = Meta { error_until: u64::MAX, ..meta(1_000, 2_000, 1) };
-        assert_eq!(marked(1_500, for_ever), [1_500, 1_500, u64::MAX], "a window that never ends does not end now");
+        assert_eq!(marked(1_500, for_ever), [1_500, 0, u64::MAX], "a window that never ends does not end now");
     }
 
     #[test]

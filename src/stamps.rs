@@ -9,8 +9,35 @@ use crate::sync::{AtomicU64, DashMap};
 
 /// A number that was never used before and is not 0, which stands for "no stamp".
 pub(crate) fn fresh() -> u64 {
+    #[cfg(feature = "testing")]
+    if let Some(stamp) = seeded::next() {
+        return stamp;
+    }
     // Each `RandomState` has keys of its own, from the randomness of the operating system.
     RandomState::new().hash_one(0_u8) | 1
+}
+
+/// Stamps that come again with their seed, so that a simulation can be repeated.
+#[cfg(feature = "testing")]
+pub(crate) mod seeded {
+    use std::cell::Cell;
+
+    thread_local! {
+        static STATE: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn begin(seed: u64) {
+        STATE.set(Some(seed));
+    }
+
+    /// The next one of `SplitMix64`.
+    pub(super) fn next() -> Option<u64> {
+        let state = STATE.get()?.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        STATE.set(Some(state));
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Some((mixed ^ (mixed >> 31)) | 1)
+    }
 }
 
 /// A number from 0 to 1, by chance.
@@ -63,6 +90,23 @@ mod tests {
     fn stamps_do_not_repeat() {
         let stamps: std::collections::HashSet<_> = (0..10_000).map(|_| fresh()).collect();
         assert_eq!(stamps.len(), 10_000);
+    }
+
+    #[cfg(feature = "testing")]
+    #[test]
+    fn stamps_come_again_with_their_seed_and_on_their_thread_alone() {
+        let seeded = |seed| {
+            let drawn = std::thread::spawn(move || {
+                seeded::begin(seed);
+                (0..1_000).map(|_| fresh()).collect::<Vec<_>>()
+            });
+            drawn.join().expect("it only draws")
+        };
+        let first = seeded(7);
+        assert_eq!(first, seeded(7));
+        assert_ne!(first, seeded(8));
+        assert_eq!(first.iter().collect::<std::collections::HashSet<_>>().len(), 1_000);
+        assert!(!first.contains(&fresh()));
     }
 
     #[test]

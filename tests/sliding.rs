@@ -223,3 +223,29 @@ async fn a_purge_waits_for_an_end_that_a_slow_backend_is_still_moving() {
     assert!(purge.await.unwrap());
     assert_eq!(ask(&sessions, 3).await, 3);
 }
+
+/// Two nodes that share a server, and the clock of the second, which is behind; nothing else tells them apart.
+fn two_clocks(behind: Duration) -> (Cache, Cache, ManualClock, ManualClock) {
+    let (ahead, late) = (ManualClock::new(), ManualClock::new());
+    ahead.advance(behind);
+    let server = Chaos::remote(MemoryBackend::builder().clock(late.clock()).build());
+    let node = |clock: &ManualClock| Cache::builder(server.clone()).clock(clock.clock()).build();
+    (node(&ahead), node(&late), ahead, late)
+}
+
+#[tokio::test]
+async fn a_mark_is_not_undone_by_the_use_of_a_node_whose_clock_is_behind() {
+    // Before the end of the result, and after it, which the other node has still before it.
+    for age in [5 * MINUTE, 10 * MINUTE] {
+        let (here, there, ahead, late) = two_clocks(Duration::from_secs(3));
+        assert_eq!(ask(&sliding(&here), 1).await, 1);
+        ahead.advance(age);
+        late.advance(age);
+        let key = sliding(&here).make_cache_key(&7).unwrap();
+        assert!(here.mark_stale(&key).await.unwrap());
+        assert_eq!(ask(&sliding(&there), 2).await, 1, "its clock says that there was no mark yet");
+        ahead.advance(3 * MINUTE);
+        late.advance(3 * MINUTE);
+        assert_eq!(ask(&sliding(&there), 3).await, 3, "after {age:?}");
+    }
+}

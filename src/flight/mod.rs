@@ -169,9 +169,13 @@ impl Flights {
         }
     }
 
-    /// The keys with fills or a held gate under a prefix.
+    /// The keys with fills or a held gate under a prefix, in the order of their text and not of their hashes: what is
+    /// done in it can be repeated.
     pub(crate) fn keys(&self, prefix: &str) -> Vec<Arc<str>> {
-        self.0.iter().filter(|slot| slot.key().starts_with(prefix)).map(|slot| Arc::clone(slot.key())).collect()
+        let of_prefix = self.0.iter().filter(|slot| slot.key().starts_with(prefix));
+        let mut keys: Vec<_> = of_prefix.map(|slot| Arc::clone(slot.key())).collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// Whether nothing is under way; for tests, which look for leaks.

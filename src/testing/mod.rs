@@ -92,3 +92,10 @@ pub use crate::{
     __assert_bypass as assert_bypass, __assert_hit as assert_hit, __assert_miss as assert_miss,
     __assert_not_stored as assert_not_stored, __assert_shared as assert_shared, __assert_stale as assert_stale,
 };
+
+/// From here on all that is drawn by chance on this thread comes from a seed: stamps, ttls that are spread, early
+/// refreshes. For simulations that are to be repeated, and for nothing that serves: stamps may not come twice.
+#[doc(hidden)]
+pub fn seed(seed: u64) {
+    crate::stamps::seeded::begin(seed);
+}

@@ -7,17 +7,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
+    setup::Class,
     table::name,
     world::{Fault, State, Step, World},
 };
-
-/// What a server can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    Compares,
-    /// It gets, sets, adds and deletes, and nothing else.
-    Plain,
-}
 
 /// The connection of one node.
 #[derive(Clone)]
@@ -48,7 +41,10 @@ impl Shared {
         let (node, world, label) = (self.node, self.world.clone(), format!("{}: {operation} {}", self.node, name(key)));
         BackendFuture::new(async move {
             let (answer, answered) = oneshot::channel();
-            world.push(node, label, move |state, fault| arrive(state, fault, effect, answer));
+            world.push(node, label, move |state, fault| {
+                let is_cut_off = state.is_cut_off(node) && fault != Fault::Late;
+                arrive(state, if is_cut_off { Fault::Before } else { fault }, effect, answer)
+            });
             answered.await.unwrap_or_else(|_| Err(broken()))
         })
     }

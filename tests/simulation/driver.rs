@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use tokio::{runtime::Builder, task::JoinHandle};
+use axum_caching::testing;
+use tokio::{runtime::Builder, task::JoinHandle, time};
 
 use crate::{
-    backend::Class,
-    nodes::{Call, Node, Purge, Subject},
+    backplane::Line,
+    mix::Mix,
+    nodes::Node,
     rng::Rng,
     rules::{Rules, STALE, TTL},
-    world::{Fault, Held, World},
+    setup::Setup,
+    subjects::{Call, Purge, Subject},
+    world::{CutOff, Fault, Held, World},
 };
 
 /// What came of one seed.
@@ -23,6 +27,9 @@ pub struct Outcome {
     pub hits: u64,
     pub stale: u64,
     pub shared: u64,
+    pub lagged: u64,
+    pub missed: u64,
+    pub heard: u64,
 }
 
 impl Outcome {
@@ -34,108 +41,20 @@ impl Outcome {
         self.hits += other.hits;
         self.stale += other.stale;
         self.shared += other.shared;
+        self.lagged += other.lagged;
+        self.missed += other.missed;
+        self.heard += other.heard;
     }
 }
 
 /// No simulation takes as many steps as this that comes to an end.
 const MOST_STEPS: u64 = 20_000;
 
-/// What writers do; in most seeds a part of it only. A clear takes away so much that little can go wrong after it.
-const PURGES: [&[Purge]; 7] = {
-    use Purge::{All, Clear, Mark, One, Tag};
-    let all: &[Purge] = &[One, One, One, One, One, Tag, Tag, Tag, Tag, Tag, All, All, Clear, Mark, Mark, Mark];
-    [all, all, &[One], &[Tag], &[Mark], &[Mark, Mark, Tag, One], &[Tag, One]]
-};
-
 pub fn simulate(seed: u64, is_traced: bool) -> Outcome {
+    testing::seed(seed);
     // The root is polled again only when there is nothing else to be polled.
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).event_interval(100_000).build();
     runtime.expect("a runtime").block_on(Simulation::new(seed, is_traced).run())
-}
-
-/// What most of a seed is about.
-const THEMES: [Subject; 8] = {
-    use Subject::{Beside, Early, Key, Late, Nested, Page};
-    [Key, Key, Early, Late, Late, Nested, Page, Beside]
-};
-
-/// Operations that are worth to be held up: between them and what came before them anything may happen.
-const HELD: [&str; 8] =
-    [" set @t/lane", " delete @t/", " compare_and_set", " add @t/", " get @t/", " delete", ": row of", ": end of"];
-
-/// What there is more or less of in a seed. What is in none of its orders leaves room for something else: an order that
-/// needs three things of one kind is hardly met where all kinds are mixed.
-#[derive(Clone, Copy, Debug)]
-struct Mix {
-    theme: Subject,
-    purges: &'static [Purge],
-    /// How often it is about something else than the theme, as one in so many. The same is meant below, and 0 is never.
-    others: u64,
-    writers: u64,
-    faults: u64,
-    cancels: u64,
-    losses: u64,
-    /// How often time passes.
-    pace: u64,
-    /// How often an operation is held up.
-    holds: u64,
-    /// Operations of up to two kinds that are held up always, and for how many steps.
-    held: Held,
-    has_slow: bool,
-    fails: bool,
-    /// What is read is there at the beginning, and stale.
-    begins_stale: bool,
-}
-
-/// What has to come together for one of the rules to be needed, where chance hardly brings it together.
-type Meeting = (Subject, &'static [Purge], Held, bool);
-
-const MEETINGS: [Meeting; 5] = {
-    use Purge::{Mark, One, Tag};
-    [
-        // A fill ends between the two operations of a purge.
-        (Subject::Late, &[Tag], [Some((" set @t/lane", 40)), Some((": end of", 15))], false),
-        // A purge comes between two operations of a fill that ends.
-        (Subject::Late, &[Tag], [Some((" get @t/lane", 40)), Some((" get @t/tag", 15))], false),
-        // An entry is marked, or purged, while it is made anew.
-        (Subject::Key, &[Mark, Mark, One], [Some((": end of", 40)), None], true),
-        // A tag is purged while it is marked.
-        (Subject::Early, &[Mark, Tag], [Some((" compare_and_set @t/", 40)), None], false),
-        // A page is purged while another variant of it is made.
-        (Subject::Page, &[One], [Some((": end of Page", 90)), None], false),
-    ]
-};
-
-impl Mix {
-    fn new(rng: &mut Rng, is_calm: bool) -> Self {
-        let any = Self::any(rng, is_calm);
-        if !rng.one_in(3) {
-            return any;
-        }
-        let (theme, purges, held, begins_stale) = rng.pick(&MEETINGS);
-        let others = if theme == Subject::Page { 1 } else { 100 };
-        let quiet = Self { writers: 4, faults: 0, cancels: 0, losses: 0, pace: 0, holds: 0, has_slow: false, ..any };
-        Self { theme, purges, held, begins_stale, others, fails: false, ..quiet }
-    }
-
-    fn any(rng: &mut Rng, is_calm: bool) -> Self {
-        let or_never = |n| if is_calm { 0 } else { n };
-        Self {
-            theme: rng.pick(&THEMES),
-            purges: rng.pick(&PURGES),
-            others: rng.pick(&[2, 10, 100]),
-            writers: rng.pick(&[2, 3, 4]),
-            faults: or_never(rng.pick(&[0, 10, 25])),
-            cancels: or_never(rng.pick(&[0, 20, 50])),
-            losses: rng.pick(&[0, 0, 40, 100]),
-            pace: rng.pick(&[0, 6, 20]),
-            holds: rng.pick(&[0, 6, 15]),
-            held: [(); 2].map(|()| (!rng.one_in(3)).then(|| (rng.pick(&HELD), rng.pick(&[15, 40])))),
-            has_slow: rng.one_in(3),
-            fails: !is_calm && rng.one_in(2),
-            begins_stale: rng.one_in(3),
-        }
-    }
 }
 
 struct Simulation {
@@ -146,21 +65,24 @@ struct Simulation {
     /// Readers and writers that are still to come.
     left: u64,
     mix: Mix,
-    class: Class,
+    setup: Setup,
 }
 
 impl Simulation {
     fn new(seed: u64, is_traced: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let class = if rng.one_in(4) { Class::Plain } else { Class::Compares };
-        let nodes = rng.pick(&[1, 2, 2, 3]);
-        let skews: Vec<i64> = (0..nodes).map(|_| i64::from(rng.below_u16(10_001)) - 5_000).collect();
-        let is_calm = rng.one_in(3);
-        let mix = Mix::new(&mut rng, is_calm);
-        let world = World::new(Rules::new(skews.clone(), is_calm), is_traced);
-        let nodes = skews.into_iter().enumerate().map(|(id, skew)| Node::new(&world, id, skew, class)).collect();
-        let left = 8 + rng.below(16);
-        Self { rng, world, nodes, tasks: Vec::new(), left, mix, class }
+        let setup = Setup::any(&mut rng);
+        let skews: Vec<i64> = (0..setup.nodes).map(|_| i64::from(rng.below_u16(10_001)) - 5_000).collect();
+        let mix = Mix::new(&mut rng, &setup);
+        let world = World::new(Rules::new(skews.clone(), &setup), is_traced);
+        world.tell(|| format!("{setup:?} {mix:?} {skews:?}"));
+        if setup.tier().is_some_and(|tier| tier.tells) {
+            world.lock().lines.resize_with(setup.nodes, Line::default);
+        }
+        let nodes = skews.into_iter().enumerate().map(|(id, skew)| Node::new(&world, id, skew, &setup)).collect();
+        // Copies are of use where things are read more than once.
+        let left = if setup.tier().is_some() { 16 + rng.below(24) } else { 8 + rng.below(16) };
+        Self { rng, world, nodes, tasks: Vec::new(), left, mix, setup }
     }
 
     async fn run(mut self) -> Outcome {
@@ -168,12 +90,13 @@ impl Simulation {
         self.world.lock().held = self.mix.held;
         while self.advance().await {}
         self.look_around().await;
-        self.outcome()
+        self.outcome().await
     }
 
     async fn warm_up(&mut self) {
+        let subject = self.mix.theme[0];
         // Late tags are stored once each node has seen them.
-        if matches!(self.mix.theme, Subject::Late | Subject::Nested) && !self.rng.one_in(8) {
+        if matches!(subject, Subject::Late | Subject::Nested) && !self.rng.one_in(8) {
             for node in self.nodes.clone() {
                 self.tasks.push(tokio::spawn(node.read(Call::plain(Subject::Late))));
                 self.drain().await;
@@ -182,10 +105,10 @@ impl Simulation {
             self.drain().await;
         }
         if self.mix.begins_stale {
-            self.tasks.push(tokio::spawn(self.nodes[0].clone().read(Call::plain(self.mix.theme))));
+            self.tasks.push(tokio::spawn(self.nodes[0].clone().read(Call::plain(subject))));
             self.drain().await;
             let millis = TTL + self.rng.below(STALE);
-            self.pass(millis);
+            self.pass(millis).await;
         }
     }
 
@@ -225,7 +148,11 @@ impl Simulation {
             self.left -= 1;
             self.begin();
         } else if mix.pace > 0 && self.rng.one_in(mix.pace) {
-            self.time_passes();
+            self.time_passes().await;
+        } else if mix.outages > 0 && self.rng.one_in(mix.outages) {
+            self.cut_off_or_mend();
+        } else if mix.breaks > 0 && self.rng.one_in(mix.breaks) {
+            self.world.lock().break_or_mend(&mut self.rng);
         } else if mix.losses > 0 && self.rng.one_in(mix.losses) {
             let mut state = self.world.lock();
             let lost = state.table.lose(&mut self.rng);
@@ -236,9 +163,8 @@ impl Simulation {
             self.tasks[task].abort();
         } else if waiting > 0 {
             let faults = mix.faults;
-            // A plain write that is done after it has failed is outside of the contract of a backend.
             let kinds: &[Fault] = &[Fault::Before, Fault::After, Fault::Late];
-            let kinds = if self.class == Class::Plain { &kinds[..2] } else { kinds };
+            let kinds = if self.setup.may_be_late() { kinds } else { &kinds[..2] };
             let fault = |rng: &mut Rng| match faults {
                 _ if rng.one_in(4) => Fault::Unsent,
                 0 => Fault::None,
@@ -254,8 +180,8 @@ impl Simulation {
     fn begin(&mut self) {
         let rng = &mut self.rng;
         let node = self.nodes[rng.index(self.nodes.len())].clone();
-        let any = rng.pick(&Subject::ALL);
-        let subject = if rng.one_in(self.mix.others) { any } else { self.mix.theme };
+        let (any, of_theme) = (rng.pick(&Subject::ALL), rng.pick(self.mix.theme));
+        let subject = if rng.one_in(self.mix.others) { any } else { of_theme };
         self.tasks.push(if rng.one_in(self.mix.writers) {
             tokio::spawn(node.write(subject, rng.pick(self.mix.purges)))
         } else {
@@ -263,42 +189,96 @@ impl Simulation {
         });
     }
 
-    fn time_passes(&mut self) {
-        let most = self.rng.pick(&[8_000, 8_000, 8_000, 60_000]);
-        let millis = self.rng.below(most);
-        self.pass(millis);
+    fn cut_off_or_mend(&mut self) {
+        let mut state = self.world.lock();
+        state.cut_off = match state.cut_off {
+            CutOff::Nobody if self.rng.one_in(2) => CutOff::Everybody,
+            CutOff::Nobody => CutOff::Node(self.rng.index(self.nodes.len())),
+            CutOff::Node(_) | CutOff::Everybody => CutOff::Nobody,
+        };
+        let who = state.cut_off;
+        state.tell(|| format!("the server cannot be reached by: {who:?}"));
     }
 
-    fn pass(&mut self, millis: u64) {
-        let mut state = self.world.lock();
-        state.table.now += millis;
-        state.tell(|| format!("{millis} ms pass"));
-        self.nodes.iter().for_each(|node| node.clock.advance(Duration::from_millis(millis)));
+    async fn time_passes(&mut self) {
+        let most = self.rng.pick(&[8_000, 8_000, 8_000, 60_000]);
+        let millis = self.rng.below(most);
+        self.pass(millis).await;
+    }
+
+    /// By the clocks of all nodes, by that of the server, and by the one that runs evenly.
+    async fn pass(&mut self, millis: u64) {
+        let passed = Duration::from_millis(millis);
+        {
+            let mut state = self.world.lock();
+            state.table.now += millis;
+            state.tell(|| format!("{millis} ms pass"));
+            self.nodes.iter().for_each(|node| node.clock.advance(passed));
+        }
+        time::advance(passed).await;
     }
 
     /// In the end somebody asks again, and some time later.
     async fn look_around(&mut self) {
-        self.world.lock().held = Held::default();
+        {
+            let mut state = self.world.lock();
+            (state.held, state.cut_off) = (Held::default(), CutOff::Nobody);
+        }
+        if let Some(tier) = self.setup.tier() {
+            self.make_up().await;
+            self.pass(tier.lag).await;
+            for node in self.nodes.clone() {
+                self.read_last(node).await;
+            }
+        }
         for pauses in 0..2 {
-            (0..pauses * 5).for_each(|_| self.time_passes());
+            for _ in 0..pauses * 5 {
+                self.time_passes().await;
+            }
             let node = self.nodes[self.rng.index(self.nodes.len())].clone();
-            self.tasks.push(tokio::spawn(node.read(Call::plain(self.mix.theme))));
+            self.read_last(node).await;
+        }
+    }
+
+    async fn read_last(&mut self, node: Node) {
+        for subject in self.mix.theme {
+            self.tasks.push(tokio::spawn(node.clone().read(Call::plain(*subject))));
             self.drain().await;
         }
     }
 
-    fn outcome(self) -> Outcome {
+    /// Purges that could not be made are tried once a second, all of those that there are.
+    async fn make_up(&mut self) {
+        self.drain().await;
+        self.pass(1_010).await;
+        self.drain().await;
+        let mut state = self.world.lock();
+        let now = state.table.now;
+        state.rules.reach.made_up(now);
+    }
+
+    async fn outcome(self) -> Outcome {
+        let (done, unanswered): (Vec<_>, Vec<_>) = self.tasks.into_iter().partition(JoinHandle::is_finished);
+        let mut panicked = 0;
+        for task in done {
+            panicked += usize::from(task.await.is_err_and(|error| error.is_panic()));
+        }
         let mut state = self.world.lock();
         let mut failures = std::mem::take(&mut state.rules.failures);
-        let unanswered = self.tasks.iter().filter(|task| !task.is_finished()).count();
-        if unanswered > 0 || state.waiting() > 0 {
-            failures.push(format!("{unanswered} calls are not answered after {} steps", state.step));
+        if !unanswered.is_empty() || state.waiting() > 0 {
+            failures.push(format!("{} calls are not answered after {} steps", unanswered.len(), state.step));
+        }
+        if panicked > 0 {
+            failures.push(format!("{panicked} calls panicked"));
         }
         let mut outcome = Outcome {
             failures,
             trace: state.take_trace(),
             served: state.rules.served,
             refused: state.rules.refused,
+            lagged: state.rules.lagged,
+            missed: state.rules.reach.missed,
+            heard: state.rules.reach.heard,
             steps: state.step,
             ..Outcome::default()
         };

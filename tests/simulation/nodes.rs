@@ -2,103 +2,27 @@
 
 use std::{cell::Cell, future::Future, time::Duration};
 
-use axum_caching::{Breaker, Cache, Event, Memoizer, NotStored, Profile, Result, testing::ManualClock};
+use axum_caching::{
+    Breaker, Cache, CacheBuilder, ErrorKind, Event, Memoizer, MemoryBackend, NotStored, Profile, Result, TieredBackend,
+    testing::ManualClock,
+};
 use tokio::task_local;
 
 use crate::{
-    backend::{Class, Shared},
+    backend::Shared,
+    backplane::{PURGE, Wire},
+    live::Slow,
     page::Page,
-    rng::Rng,
-    rules::{ERROR, STALE, TTL},
+    reach::Effect,
+    rules::{ERROR, IDLE, STALE, TTL},
+    setup::{Class, Keeps, Setup, Tier},
+    subjects::{Call, Purge, ROWS, Subject},
     world::World,
 };
-
-pub const ROWS: usize = 4;
 
 task_local! {
     /// Whether what a reader was last told of is a fresh entry of what it reads.
     static FRESH: (Subject, Cell<bool>);
-}
-
-/// What is read; each has a row of the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// A value under a key.
-    Key,
-    /// A result whose tag is known before its data is read.
-    Early,
-    /// A result whose tag is found in its data.
-    Late,
-    /// A result that is made of the one with the late tag.
-    Nested,
-    /// A response, of which there is another one beside it.
-    Page,
-    Beside,
-}
-
-impl Subject {
-    pub const ALL: [Self; 6] = [Self::Key, Self::Early, Self::Late, Self::Nested, Self::Page, Self::Beside];
-
-    pub fn row(self) -> usize {
-        match self {
-            Self::Key => 0,
-            Self::Early => 1,
-            Self::Late | Self::Nested => 2,
-            Self::Page | Self::Beside => 3,
-        }
-    }
-
-    /// What its key begins with.
-    fn key(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Early => "memo/early/",
-            Self::Late => "memo/late/",
-            Self::Nested => "memo/nested/",
-            Self::Page | Self::Beside => "view/",
-        }
-    }
-
-    pub fn is_of_a_page(self) -> bool {
-        matches!(self, Self::Page | Self::Beside)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purge {
-    /// The entry, or the one result.
-    One,
-    /// Of the function, or the key among others.
-    All,
-    Tag,
-    Clear,
-    /// Marks the tag stale, or the key.
-    Mark,
-}
-
-/// How a call is made, beside what it reads.
-#[derive(Clone, Copy, Debug)]
-pub struct Call {
-    pub subject: Subject,
-    pub is_owned: bool,
-    pub fails: bool,
-    /// The late tag is named before the data is read, or after it.
-    pub tags_first: bool,
-    /// It is kept for half as long.
-    pub is_short: bool,
-}
-
-impl Call {
-    pub fn plain(subject: Subject) -> Self {
-        Self { subject, is_owned: true, fails: false, tags_first: false, is_short: false }
-    }
-
-    pub fn any(rng: &mut Rng, subject: Subject, may_fail: bool) -> Self {
-        let fails = may_fail && rng.one_in(4);
-        // One variant mostly outlives the other, which then hangs on it.
-        let is_short = rng.one_in(8) != (subject == Subject::Page);
-        Self { subject, is_owned: rng.one_in(2), fails, tags_first: rng.one_in(4), is_short }
-    }
 }
 
 /// The origin failed.
@@ -114,26 +38,31 @@ pub struct Node {
     early: Memoizer<String>,
     late: Memoizer<String>,
     nested: Memoizer<String>,
+    sliding: Memoizer<String>,
     page: Page,
 }
 
 impl Node {
-    pub fn new(world: &World, id: usize, skew: i64, class: Class) -> Self {
+    pub fn new(world: &World, id: usize, skew: i64, setup: &Setup) -> Self {
         let clock = ManualClock::new();
         clock.set(world.lock().table.now.saturating_add_signed(skew));
         let millis = Duration::from_millis;
         let profile = Profile::ttl(millis(TTL)).stale_while_revalidate(millis(STALE)).stale_if_error(millis(ERROR));
+        let (server, others) = setup.patience();
         let told = world.clone();
-        let cache = Cache::builder(Shared { world: world.clone(), node: id, class })
+        let cache = over(world, id, &clock, setup.keeps)
             .clock(clock.clock())
             .profile(profile)
+            .backend_timeout(server)
+            .max_wait(others)
             // It counts calls, and would hide what the faults of single ones do.
             .breaker(Breaker::off())
             .observer(move |event: &Event<'_>| hear(&told, id, event))
             .build();
         let (early, late, nested) = (cache.memoizer("early"), cache.memoizer("late"), cache.memoizer("nested"));
+        let sliding = cache.memoizer("sliding").sliding(millis(IDLE));
         let page = Page::new(&cache);
-        Self { id, cache, clock, world: world.clone(), early, late, nested, page }
+        Self { id, cache, clock, world: world.clone(), early, late, nested, sliding, page }
     }
 
     /// Reads, and has what it was served judged.
@@ -142,14 +71,15 @@ impl Node {
             let mut state = self.world.lock();
             let (step, now) = (state.step, state.table.now);
             state.tell(|| format!("{} reads {call:?}", self.id));
-            state.rules.begin_read(call.subject, step, now)
+            state.rules.begin_read(self.id, call.subject, step, now)
         };
         let ask = async { (self.ask(call, began.step).await, FRESH.with(|(_, fresh)| fresh.get())) };
         let (answer, is_fresh) = FRESH.scope((call.subject, Cell::new(false)), ask).await;
         let mut state = self.world.lock();
         state.tell(|| format!("{} has read {:?}: {answer:?}, from a fresh entry: {is_fresh}", self.id, call.subject));
         if let Ok(value) = answer {
-            state.rules.end_read(self.id, call.subject, began, &value, is_fresh);
+            let now = state.table.now;
+            state.rules.end_read(self.id, call.subject, &began, &value, is_fresh, now);
         }
     }
 
@@ -165,6 +95,8 @@ impl Node {
             (Subject::Late, false) => self.late.try_call(&7, run).await,
             (Subject::Nested, true) => self.nested.try_call_owned(&7, run).await,
             (Subject::Nested, false) => self.nested.try_call(&7, run).await,
+            (Subject::Sliding, true) => self.sliding.at(&7).tags(["sliding"]).try_call_owned(run).await,
+            (Subject::Sliding, false) => self.sliding.at(&7).tags(["sliding"]).try_call(run).await,
             (Subject::Page | Subject::Beside, _) => self.page.get(self.clone(), call, since).await,
         }
     }
@@ -213,35 +145,44 @@ impl Node {
         let version = self.world.lock().rules.commit(subject);
         self.world.tell(|| format!("{} commits {version} of {subject:?}", self.id));
         self.world.point(self.id, format!("{}: purges {subject:?}", self.id)).await;
-        let rows = {
+        let (rows, purge) = {
             let mut state = self.world.lock();
             state.rules.begin_purge(self.id);
             state.tell(|| format!("{} begins {how:?} of {subject:?}", self.id));
-            state.rules.rows()
+            (state.rules.rows(), state.rules.reach.begin(self.id))
         };
         let ended = Purging(self.clone());
-        let purged = self.purge(subject, how).await;
+        let purged = PURGE.scope(purge, self.purge(subject, how)).await;
         drop(ended);
         let mut state = self.world.lock();
         state.tell(|| format!("{} has purged {how:?} of {subject:?}: {purged:?}", self.id));
-        if purged.is_ok() {
-            let now = state.table.now;
-            match how {
-                Purge::Clear => (0..ROWS).for_each(|row| state.rules.raise(row, rows[row])),
-                Purge::Mark => state.rules.mark(self.id, subject, rows[subject.row()], now),
-                _ => state.rules.raise(subject.row(), rows[subject.row()]),
+        let now = state.table.now;
+        let effect = match how {
+            Purge::Clear => Effect::Gone(rows),
+            Purge::Mark => state.rules.effect_of_mark(self.id, subject, &rows, now),
+            Purge::One | Purge::All | Purge::Tag => {
+                let mut gone = [0; ROWS];
+                gone[subject.row()] = rows[subject.row()];
+                Effect::Gone(gone)
             }
+        };
+        match purged {
+            Ok(()) => state.rules.reach.done(purge, effect, now),
+            Err(error) if error.kind() == ErrorKind::Connect => state.rules.reach.failed(purge, effect),
+            Err(_) => {}
         }
     }
 
     async fn purge(&self, subject: Subject, how: Purge) -> Result<()> {
         let (memo, tag) = match subject {
             Subject::Early => (&self.early, "early"),
+            Subject::Sliding => (&self.sliding, "sliding"),
             _ => (&self.late, "late"),
         };
         match (how, subject) {
             (Purge::Clear, _) => self.cache.clear().await,
             (Purge::Mark, Subject::Key) => self.cache.mark_stale("key").await.map(drop),
+            (Purge::Mark, Subject::Sliding) => self.cache.mark_stale(&memo.make_cache_key(&7)?).await.map(drop),
             (Purge::Mark, Subject::Page) => self.cache.mark_stale_tag("page").await,
             (Purge::Mark, Subject::Beside) => self.cache.mark_stale("view//").await.map(drop),
             (Purge::Tag | Purge::All, Subject::Page | Subject::Beside) => self.cache.purge_tag("page").await,
@@ -253,6 +194,25 @@ impl Node {
             (Purge::All, _) => memo.delete_memoized().await,
             (Purge::Tag, _) => self.cache.purge_tag(tag).await,
         }
+    }
+}
+
+fn over(world: &World, node: usize, clock: &ManualClock, keeps: Keeps) -> CacheBuilder {
+    let server = |class: Class| Shared { world: world.clone(), node, class };
+    let memory = || MemoryBackend::builder().clock(clock.clock()).build();
+    match keeps {
+        Keeps::Shared(class) => Cache::builder(server(class)),
+        Keeps::Tiered(class, Tier { lag, tells }) => {
+            let lag = Duration::from_millis(lag);
+            let tiers = TieredBackend::builder(server(class)).lag(lag).max_bytes(1 << 20).max_entries(1_000);
+            let wire = tells.then(|| Wire { world: world.clone(), node });
+            Cache::builder(match wire {
+                Some(wire) => tiers.backplane(wire).build(),
+                None => tiers.build(),
+            })
+        }
+        Keeps::Live { is_slow: true } => Cache::builder(Slow { memory: memory(), world: world.clone() }),
+        Keeps::Live { is_slow: false } => Cache::builder(memory()),
     }
 }
 

@@ -9,8 +9,9 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 
 use crate::{
-    nodes::{Call, Failed, Node, Subject},
+    nodes::{Failed, Node},
     rules::TTL,
+    subjects::{Call, Subject},
 };
 
 type Body = Full<Bytes>;

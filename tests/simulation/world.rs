@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::{rng::Rng, rules::Rules, table::Table};
+use crate::{backplane::Line, rng::Rng, rules::Rules, table::Table};
 
 /// What goes wrong with one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +34,19 @@ impl Step {
     }
 }
 
+/// Who does not reach the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutOff {
+    Nobody,
+    Node(usize),
+    Everybody,
+}
+
 /// Parts of labels, with numbers of steps.
 pub type Held = [Option<(&'static str, u64)>; 2];
 
 /// How the label of an answer ends.
-const ANSWER: &str = " <-";
+pub const ANSWER: &str = " <-";
 
 struct Pending {
     node: usize,
@@ -57,6 +65,10 @@ pub struct State {
     pub rules: Rules,
     /// The scheduler's steps so far.
     pub step: u64,
+    /// Which nodes do not reach the server.
+    pub cut_off: CutOff,
+    /// To the nodes that tell each other what they change; none if they do not.
+    pub lines: Vec<Line>,
     /// Whose operations take longer than those of others.
     pub slow: Option<usize>,
     /// What has one of these in its label is held up, each time, for so many steps.
@@ -79,6 +91,8 @@ impl World {
             table: Table::new(),
             rules,
             step: 0,
+            cut_off: CutOff::Nobody,
+            lines: Vec::new(),
             slow: None,
             held: Held::default(),
             pending: Vec::new(),
@@ -117,18 +131,33 @@ impl World {
         state.rules.note_store(bytes, now);
     }
 
+    /// As [`note_store`](World::note_store), of an object that has no bytes.
+    pub fn note_store_under(&self, key: &str) {
+        let mut state = self.lock();
+        let now = state.table.now;
+        state.rules.note_store_under(key, now);
+    }
+
     pub fn tell(&self, line: impl FnOnce() -> String) {
         self.lock().tell(line);
     }
 }
 
 impl State {
-    fn push(&mut self, node: usize, label: String, step: Step) {
+    pub fn push(&mut self, node: usize, label: String, step: Step) {
         self.arrivals += 1;
         let mut held = self.held.iter().flatten();
         let held = held.find(|(what, _)| label.contains(what) && !label.ends_with(ANSWER));
         let until = held.map_or(0, |(_, steps)| self.step + steps);
         self.pending.push(Pending { node, label, arrival: self.arrivals, until, step });
+    }
+
+    pub fn is_cut_off(&self, node: usize) -> bool {
+        match self.cut_off {
+            CutOff::Nobody => false,
+            CutOff::Node(other) => other == node,
+            CutOff::Everybody => true,
+        }
     }
 
     pub fn waiting(&self) -> usize {

@@ -17,11 +17,11 @@ use std::{
     time::Duration,
 };
 
-use foldhash::quality::RandomState;
+use foldhash::quality::{FixedState, RandomState};
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync::Cache as Table};
 use tokio::time::Instant;
 
-use crate::{backend::Usage, key::CONTROL, value::Value};
+use crate::{backend::Usage, key::CONTROL, stamps, value::Value};
 
 /// What the table and the allocator take for a copy beside its key and its value.
 const OVERHEAD: usize = 200;
@@ -38,7 +38,7 @@ const MAX_LAG: Duration = Duration::from_secs(366 * 24 * 3600);
 pub(super) struct Copies {
     table: Table<Box<str>, Copy, Weigher, RandomState, Recorder>,
     shards: Box<[Mutex<Shard>]>,
-    hasher: RandomState,
+    hasher: FixedState,
     lag: Duration,
     /// What a copy counts as at least.
     floor: u64,
@@ -84,7 +84,8 @@ impl Copies {
             floor: (max_bytes / max_entries).clamp(1, table.shard_capacity().max(1)),
             table,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::default(),
+            // By chance as well, and one that a seed can repeat: it says which keys meet in a shard.
+            hasher: FixedState::with_seed(stamps::fresh()),
             lag: lag.min(MAX_LAG),
             evictions,
         }

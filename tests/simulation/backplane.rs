@@ -1,7 +1,7 @@
 //! What nodes tell each other: each message takes some time to each of them, and some of them more than others. Some are
 //! heard twice, some never; and connections break, which their nodes are told.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum_caching::{Backplane, Listener};
 use bytes::Bytes;
@@ -51,7 +51,7 @@ impl State {
     fn publish(&mut self, from: usize, purge: Option<usize>, message: &Bytes) {
         for node in 0..self.lines.len() {
             // Who does not listen has no copies, and its own changes a node knows.
-            let Some(listener) = self.lines[node].listener.clone() else { continue };
+            let Some(listener) = self.lines[node].listener.as_ref().map(Arc::downgrade) else { continue };
             if let Some(purge) = purge.filter(|_| node != from) {
                 self.rules.reach.tell(purge, node);
             }
@@ -90,7 +90,8 @@ impl State {
 struct Heard {
     node: usize,
     purge: Option<usize>,
-    listener: Arc<Listener>,
+    /// It ends with the connection, and not with what is under way.
+    listener: Weak<Listener>,
     message: Bytes,
     breaks: u64,
 }
@@ -116,7 +117,8 @@ impl Heard {
     }
 
     fn hear(&self, state: &mut State) {
-        self.listener.hear(&self.message);
+        let Some(listener) = self.listener.upgrade() else { return };
+        listener.hear(&self.message);
         if let Some(purge) = self.purge {
             state.rules.reach.heard(purge, self.node);
         }

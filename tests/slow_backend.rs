@@ -4,10 +4,19 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use axum_caching::{Cache, ErrorKind, Ttl};
+use axum::Router;
+use axum_caching::{
+    Cache, CacheLayer, ErrorKind, FillContext, Memoizer, MemoryBackend, Ttl,
+    testing::{Chaos, ManualClock, Operation, Trouble},
+};
 use http::StatusCode;
+use http_body_util::BodyExt;
 use support::{
     app, fetch, get,
     held::{chunk, origin, poll_once, settle, spawn, streamed, write},
@@ -15,7 +24,7 @@ use support::{
     wire::Wire,
 };
 use tokio::{sync::oneshot, time};
-use tower::Layer;
+use tower::{Layer, ServiceExt};
 
 fn behind_a_wire() -> (Cache, Wire) {
     let wire = Wire::default();
@@ -151,4 +160,60 @@ async fn a_client_that_does_not_read_holds_no_more_than_the_body_that_is_kept() 
 
     assert_eq!(chunk(&mut response).await.unwrap().unwrap().len(), 1_000, "in one piece");
     assert!(chunk(&mut response).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_made_is_as_old_as_it_is_however_long_the_backend_takes_for_its_tags() {
+    let minute = Duration::from_secs(60);
+    for how in ["computed", "memoized", "batch", "response"] {
+        let clock = ManualClock::new();
+        let server = Chaos::remote(MemoryBackend::builder().clock(clock.clock()).build());
+        let cache = Cache::builder(server.clone()).clock(clock.clock()).backend_timeout(Duration::MAX).build();
+        let names: Memoizer<String> = cache.memoizer("names").ttl(minute);
+        // The run ends, and the stamps of its tag are to be read.
+        let held = Arc::new(Mutex::new(None));
+        let (server, holds) = (server.clone(), Arc::clone(&held));
+        let tagged = move |text: &'static str| {
+            Memoizer::context().tag("late");
+            let mut held = holds.lock().unwrap();
+            held.get_or_insert_with(|| server.on(Operation::Get).next(1).hold());
+            text.to_owned()
+        };
+        let page = tagged.clone();
+        let app = Router::new()
+            .route("/", axum::routing::get(async move || page("old")))
+            .layer(CacheLayer::new(&cache).ttl(minute));
+        let ask = async || {
+            match how {
+                "computed" => drop(cache.get_or_compute("key", minute, async || tagged("old")).await),
+                "memoized" => drop(names.call(&1, async || tagged("old")).await),
+                "batch" => drop(names.call_many(&[1], async |_: &[&i32]| vec![tagged("old")]).await),
+                _ => drop(app.clone().oneshot(get("/")).await.unwrap().into_body().collect().await.unwrap()),
+            }
+            settle().await;
+        };
+        let later = async || {
+            while held.lock().unwrap().is_none() {
+                settle().await;
+            }
+            let held: Trouble = held.lock().unwrap().take().unwrap();
+            held.reached(1).await;
+            clock.advance(minute / 2);
+            held.end();
+        };
+        // The first one finds out that there are late tags, the second one that nobody has purged any, and the third one
+        // is stored.
+        for _ in 0..3 {
+            tokio::join!(ask(), later());
+        }
+        ask().await;
+        assert_eq!(cache.stats().hits, 1, "{how}");
+        clock.advance(minute / 2);
+        let mut last = pin!(ask());
+        tokio::select! {
+            () = &mut last => {}
+            () = later() => last.await,
+        }
+        assert_eq!(cache.stats().hits, 1, "{how}: a minute from when it was made");
+    }
 }

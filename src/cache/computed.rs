@@ -79,13 +79,15 @@ where
     let outer = FillContext::current();
     fill.prepare().await;
     let value = fill.context().clone().scope(compute()).await;
+    // It is as old as it is now, however long the backend takes.
+    let now = cache.core.clock.now();
     fill.settle_tags().await;
     fill.hand_on(&outer);
     match value {
         Ok(value) => {
             let profile = fill.context().noted_profile().unwrap_or_default().or(profile);
             let payload = cache.payload(&fill, &value, &profile);
-            cache.keep(fill, payload, &profile).await;
+            cache.keep(fill, payload, &profile, now).await;
             Ok(value)
         }
         Err(error) => {
@@ -148,11 +150,11 @@ impl Cache {
         })
     }
 
-    async fn keep(&self, fill: Fill, payload: Result<Encoded, NotStored>, profile: &Profile) {
+    async fn keep(&self, fill: Fill, payload: Result<Encoded, NotStored>, profile: &Profile, now: u64) {
         let fresh = profile.ttl.lifetime().ok_or(NotStored::NoLifetime);
         match payload.and_then(|payload| Ok((payload, fresh?))) {
             Ok((payload, fresh)) => {
-                let lifetime = Lifetime::of(self.core.clock.now(), fresh, profile.windows(), profile);
+                let lifetime = Lifetime::of(now, fresh, profile.windows(), profile);
                 self.store(fill, payload, lifetime).await;
             }
             Err(reason) => fill.decline(reason),

@@ -46,6 +46,7 @@ where
         let request = Request::from_parts(parts, body);
         // An error drops the fill, and one of those who wait takes over.
         let response = run.fill.context().clone().scope(Oneshot::new(inner, request)).await;
+        let received = run.fill.cache().core.clock.now();
         let response = response.map(|response| run.heard(stale, response));
         run.fill.settle_tags().await;
         // A fill around this one depends on what the response was made of.
@@ -61,7 +62,7 @@ where
                 return stale.map_or_else(|| Ok(response?.map(Source::into_body)), |stale| Ok(stale.respond()));
             }
         }
-        Ok(run.answer(response?).await)
+        Ok(run.answer(response?, received).await)
     }
 }
 
@@ -114,10 +115,9 @@ impl Run {
         Source::of(&self.fill, stale, response)
     }
 
-    fn judge<B>(self: Box<Self>, response: Response<Source<B>>) -> Judged<B> {
+    fn judge<B>(self: Box<Self>, response: Response<Source<B>>, now: u64) -> Judged<B> {
         let (parts, source) = response.into_parts();
         let core = &self.fill.cache().core;
-        let now = core.clock.now();
         let verdict = match source {
             Source::Doubtful(_) => Verdict::Pass(NotStored::Partial),
             _ => self.rules.of_response(&parts, self.asked.asked(), core.profile.ttl, now),
@@ -135,13 +135,17 @@ impl Run {
     }
 
     /// Answers the client, and keeps what may be kept.
-    fn answer<B>(self: Box<Self>, response: Response<Source<B>>) -> impl Future<Output = Response<CacheBody<B>>>
+    fn answer<B>(
+        self: Box<Self>,
+        response: Response<Source<B>>,
+        now: u64,
+    ) -> impl Future<Output = Response<CacheBody<B>>>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Send,
     {
         let respond = Respond { rules: Arc::clone(&self.rules), reason: self.fill.reason };
-        let judged = self.judge(response);
+        let judged = self.judge(response, now);
         async move {
             match judged {
                 Judged::Pass(run, parts, source, reason) => {

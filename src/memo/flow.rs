@@ -201,10 +201,12 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         let outer = FillContext::current();
         self.prepare(&mut fill, own).await;
         let result = fill.context().clone().scope(compute()).await;
+        // It is as old as it is now, however long the backend takes.
+        let now = self.cache.core.clock.now();
         fill.settle_tags().await;
         fill.hand_on(&outer);
         match result {
-            Ok(value) => Ok(self.keep(fill, own, &outer, value.into()).await),
+            Ok(value) => Ok(self.keep(fill, own, &outer, value.into(), now).await),
             Err(error) => {
                 let stale =
                     |record: Arc<_>| self.cache.serve_stale(&fill.key, &record, |record| self.value(record, own));
@@ -228,8 +230,15 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 
     /// Keeps what the closure made.
-    async fn keep(&self, fill: Fill, own: Option<&Settings<'_, T>>, outer: &FillContext, value: Arc<T>) -> Arc<T> {
-        let kept = self.lifetime(&value, own, fill.context().noted_profile().unwrap_or_default());
+    async fn keep(
+        &self,
+        fill: Fill,
+        own: Option<&Settings<'_, T>>,
+        outer: &FillContext,
+        value: Arc<T>,
+        now: u64,
+    ) -> Arc<T> {
+        let kept = self.lifetime(&value, own, fill.context().noted_profile().unwrap_or_default(), now);
         match kept.and_then(|lifetime| Ok((lifetime, self.payload(Arc::clone(&value))?))) {
             Err(reason) => fill.decline(reason),
             Ok((lifetime, payload)) => {
@@ -287,6 +296,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         value: &T,
         own: Option<&Settings<'_, T>>,
         noted: Profile,
+        now: u64,
     ) -> Result<Lifetime, NotStored> {
         let shared = &*self.shared;
         let (ttl, windows, sliding) = match &shared.negative {
@@ -302,7 +312,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             }
         };
         let fresh = ttl.or(self.cache.ttl()).lifetime().ok_or(NotStored::NoLifetime)?;
-        let lifetime = Lifetime::of(self.cache.core.clock.now(), fresh, windows, &shared.profile);
+        let lifetime = Lifetime::of(now, fresh, windows, &shared.profile);
         Ok(sliding.map_or(lifetime, |idle| lifetime.sliding(idle)))
     }
 

@@ -80,6 +80,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             let (mut fills, context) = self.begin_all(&batch).await;
             prepare_all(&mut fills).await;
             let made = context.scope(compute(&missing)).await;
+            let now = self.cache.core.clock.now();
             let outer = FillContext::current();
             if let Some(first) = fills.iter().flatten().next() {
                 first.settle_tags().await;
@@ -88,7 +89,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             let made = match made {
                 Ok(made) => {
                     assert_eq!(made.len(), missing.len(), "results of `{}` for so many arguments", self.name());
-                    self.keep_all(fills, &made, &outer).await;
+                    self.keep_all(fills, &made, &outer, now).await;
                     made
                 }
                 Err(error) => {
@@ -182,7 +183,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         (fills, context.unwrap_or_else(FillContext::current))
     }
 
-    async fn keep_all(&self, fills: Vec<Option<Fill>>, made: &[T], outer: &FillContext) {
+    async fn keep_all(&self, fills: Vec<Option<Fill>>, made: &[T], outer: &FillContext, now: u64) {
         // What one depends on all do: they were made together.
         let together = fills.iter().flatten().next().map(|fill| fill.context().clone()).unwrap_or_default();
         let mut stores = Vec::new();
@@ -192,7 +193,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 Ok(carried) => fill.depends_on(&carried),
                 Err(why) => fill.context().refuse(why),
             }
-            let kept = self.lifetime(value, None, together.noted_profile().unwrap_or_default());
+            let kept = self.lifetime(value, None, together.noted_profile().unwrap_or_default(), now);
             match kept.and_then(|lifetime| Ok((lifetime, self.payload(Arc::new(value.clone()))?))) {
                 Ok((lifetime, payload)) => stores.push(Box::pin(self.cache.store(fill, payload, lifetime))),
                 Err(reason) => fill.decline(reason),

@@ -136,8 +136,9 @@ impl RedisBackendBuilder {
         self
     }
 
-    /// A replica of the one server, which is read from in its place. Several are asked in turn; one that does not answer
-    /// within a quarter of [`response_timeout`](Self::response_timeout) is passed over. None by default.
+    /// A replica of the one server, which is read from in its place. Several are asked in turn. One that is not connected
+    /// is passed over, and so is one that does not answer within a quarter of
+    /// [`response_timeout`](Self::response_timeout): the server itself is read then. None by default.
     ///
     /// Entries are as old then as the replica is behind: after a purge was acknowledged they are still served until the
     /// replica has heard of it. Nothing is stored over what was purged all the same. What decides whether an entry holds,
@@ -225,9 +226,10 @@ impl RedisBackendBuilder {
                 (what, primary(Source::Sentinel(found, Role::Master)), replicas.into_iter().collect())
             }
             Target::Cluster(seeds) => {
-                let of = |replicas| address::cluster(seeds, &self.access, self.tls, self.waits, replicas);
-                let replicas = self.read_from_replicas.then(|| of(true)).transpose()?.map(replica);
-                (format!("cluster of {} seeds", seeds.len()), primary(of(false)?), replicas.into_iter().collect())
+                let of = |waits, replicas| address::cluster(seeds, &self.access, self.tls, waits, replicas);
+                let replicas = self.read_from_replicas.then(|| of(replica_waits, true)).transpose()?.map(replica);
+                let masters = primary(of(self.waits, false)?);
+                (format!("cluster of {} seeds", seeds.len()), masters, replicas.into_iter().collect())
             }
         };
         for url in &self.replicas {

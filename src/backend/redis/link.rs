@@ -105,6 +105,12 @@ impl Link {
         }
     }
 
+    /// The connection of this runtime, if there is one now; if there is none, it is made meanwhile.
+    pub(super) fn wire_now(self: &Arc<Self>) -> Option<Wire> {
+        let runtime = Handle::try_current().ok()?;
+        self.wire_at_hand(runtime.id()).or_else(|| self.look(&runtime).ok())
+    }
+
     /// The connection, if there is one that is well, which is what nearly all calls find.
     fn wire_at_hand(&self, id: runtime::Id) -> Option<Wire> {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,7 @@
 mod support;
 
 mod chaos;
+mod clusters;
 mod deployments;
 mod ladder;
 mod nodes;

@@ -173,6 +173,8 @@ impl RedisBackendBuilder {
     /// How long an answer may take. Two seconds by default; callers wait as long as
     /// [`backend_timeout`](crate::CacheBuilder::backend_timeout) says, if that is less.
     ///
+    /// In a cluster it is twice as long, since a call may have to go to another node.
+    ///
     /// A connection that owes answers for longer is left, and made anew. A write that was sent over it is waited for until
     /// the old one answers or is closed, in the background: it may still arrive.
     pub fn response_timeout(mut self, timeout: Duration) -> Self {

@@ -65,7 +65,9 @@ use crate::{
 /// which takes a while, and does not see keys of a cluster that move to another node meanwhile.
 ///
 /// In a cluster a value that [`Cache::set`](crate::Cache::set) could not store in time may arrive later. (Those of
-/// fills cannot, where there is compare-and-set.)
+/// fills cannot, where there is compare-and-set.) And what was on a connection to a node that is lost before it answers is
+/// sent again: [`Cache::increment`](crate::Cache::increment) may count twice then, [`Cache::add`](crate::Cache::add) say
+/// `false` of what it has stored itself, and [`Cache::delete`](crate::Cache::delete) of what it has deleted.
 ///
 /// # Examples
 ///

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum_caching::{Backend, ErrorKind, RedisBackend, Value};
+use tokio::time::timeout;
 
 use crate::support::redis::{cluster::Cluster, eventually};
 
@@ -41,4 +42,25 @@ async fn what_a_node_that_hangs_does_not_answer_is_not_sent_again() {
     cluster.nodes[0].resume();
     eventually("it has arrived", async || backend.get(&lock).await.is_ok_and(|value| value.is_some())).await;
     assert_eq!((cluster.nodes[0].calls("incrby"), cluster.nodes[0].calls("set")), (1, 1));
+}
+
+#[tokio::test]
+async fn writes_that_may_still_arrive_are_waited_for_also_if_another_has_failed() {
+    let cluster = Cluster::start();
+    let backend = RedisBackend::cluster(cluster.seeds()).build().unwrap();
+    let (slow, refused) = (key_of(&cluster, 0), key_of(&cluster, 1));
+    backend.set_many(&[(&slow, value("old")), (&refused, value("old"))], None).await.unwrap();
+    cluster.nodes[1].run::<()>("CONFIG SET maxmemory 1");
+    cluster.nodes[0].hang();
+    let mut write = {
+        let (backend, slow, refused) = (backend.clone(), slow.clone(), refused);
+        tokio::spawn(async move { backend.set_many(&[(&refused, value("new")), (&slow, value("new"))], None).await })
+    };
+    eventually("one was refused", async || cluster.nodes[1].run::<String>("INFO errorstats").contains("OOM")).await;
+    assert!(timeout(FAST, &mut write).await.is_err(), "the other may still arrive");
+    cluster.nodes[0].resume();
+    assert_eq!(write.await.unwrap().unwrap_err().kind(), ErrorKind::TooLarge, "what failed first");
+    let mut command = redis::cmd("GET");
+    let found: String = command.arg(&slow).query(&mut cluster.nodes[0].connection()).unwrap();
+    assert_eq!(found, "new", "it has arrived by then");
 }

@@ -194,15 +194,21 @@ impl Wire {
                 let mut answers = vec![Value::Nil; commands.len()];
                 let mut tasks = JoinSet::new();
                 let mut commands = commands.into_iter().enumerate();
+                let mut failed = None;
                 loop {
                     // Each has its time from when it is sent, so they are not sent all at once.
-                    for (index, command) in commands.by_ref().take(AT_ONCE - tasks.len()) {
+                    let room = if failed.is_none() { AT_ONCE - tasks.len() } else { 0 };
+                    for (index, command) in commands.by_ref().take(room) {
                         let wire = self.clone();
                         tasks.spawn(async move { (index, wire.ask(&command, wait).await) });
                     }
-                    let Some(done) = tasks.join_next().await else { return Ok(answers) };
-                    let (index, answer) = done.map_err(|_| closed())?;
-                    answers[index] = answer?;
+                    let Some(done) = tasks.join_next().await else { return failed.map_or(Ok(answers), Err) };
+                    match done.map_err(|_| closed()).and_then(|(index, answer)| Ok((index, answer?))) {
+                        Ok((index, answer)) => answers[index] = answer,
+                        Err(error) if wait == Wait::Bounded => return Err(error),
+                        // The others were sent, and may land until they are answered.
+                        Err(error) => failed = failed.or(Some(error)),
+                    }
                 }
             }
         }

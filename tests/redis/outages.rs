@@ -219,6 +219,27 @@ async fn a_replica_that_cannot_be_written_to_is_read() {
 }
 
 #[tokio::test]
+async fn a_master_that_became_a_replica_is_left_by_who_only_writes_many() {
+    let server = Server::start();
+    let backend = RedisBackend::new(server.url()).unwrap();
+    let write = async || backend.set_many(&[("a", Value::integer(1)), ("b", Value::integer(2))], None).await;
+    write().await.unwrap();
+    // The test's own come over the socket.
+    let connection = || {
+        let clients: String = server.run("CLIENT LIST TYPE normal");
+        let own = clients.lines().find(|client| client.contains("addr=127.0.0.1:"))?;
+        own.split(' ').next().map(str::to_owned)
+    };
+    let before = connection();
+    server.run::<()>("REPLICAOF 127.0.0.1 1");
+    eventually("the address is connected to anew", async || {
+        assert_eq!(write().await.unwrap_err().kind(), ErrorKind::Connect);
+        connection().is_some() && connection() != before
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_told_and_not_shown() {
     let server = Server::start();
     server.run::<()>("ACL SETUSER shop on >right ~* +@all");

@@ -188,7 +188,16 @@ impl Wire {
                 }
                 self.0.health.sent();
                 let mut connection = if wait == Wait::Bounded { reads.clone() } else { writes.clone() };
-                self.hear(connection.send_packed_commands(&pipeline, 0, count).await)
+                let answers = self.hear(connection.send_packed_commands(&pipeline, 0, count).await)?;
+                // An error among them is one of a command, and may say something of the server all the same.
+                let error = answers.iter().find_map(|answer| match answer {
+                    Value::ServerError(error) => Some(RedisError::from(error.clone())),
+                    _ => None,
+                });
+                if let Some(error) = error {
+                    self.hear_error(&error);
+                }
+                Ok(answers)
             }
             Connection::Cluster(_) => {
                 let mut answers = vec![Value::Nil; commands.len()];

@@ -64,3 +64,21 @@ async fn writes_that_may_still_arrive_are_waited_for_also_if_another_has_failed(
     let found: String = command.arg(&slow).query(&mut cluster.nodes[0].connection()).unwrap();
     assert_eq!(found, "new", "it has arrived by then");
 }
+
+#[tokio::test]
+async fn scan_that_was_forbidden_for_a_while_is_used_again() {
+    let cluster = Cluster::start();
+    for node in &cluster.nodes {
+        node.run::<()>("ACL SETUSER user on >x ~* +@all -scan");
+    }
+    let backend = RedisBackend::cluster(cluster.seeds()).username("user").password("x").build().unwrap();
+    backend.set("key", value("1"), None).await.unwrap();
+    assert_eq!(backend.clear("k").await.unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(backend.lacking(), ["SCAN"]);
+    for node in &cluster.nodes {
+        node.run::<()>("ACL SETUSER user +scan");
+    }
+    backend.clear("k").await.unwrap();
+    assert!(!backend.has("key").await.unwrap());
+    assert!(backend.lacking().is_empty());
+}

@@ -96,7 +96,18 @@ fn url_of(host: &str, port: u16, tls: bool) -> String {
 
 pub(super) fn sentinel(text: &str) -> Result<ConnectionAddr> {
     if text.contains("://") {
-        return Ok(server(text, false)?.addr().clone());
+        let info = server(text, false)?;
+        let settings = info.redis_settings();
+        if settings.username().is_some() || settings.password().is_some() {
+            return Err(config(
+                "the URL of a sentinel has a user or a password in it: expected those of all sentinels beside it, by \
+                 `sentinel_username` and `sentinel_password`",
+            ));
+        }
+        if settings.db() != 0 {
+            return Err(config("the URL of a sentinel names a database: expected that of the server by `database`"));
+        }
+        return Ok(info.addr().clone());
     }
     let (host, port) = host_and_port(text, SENTINEL_PORT)?;
     Ok(ConnectionAddr::Tcp(host.to_owned(), port))

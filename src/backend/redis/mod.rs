@@ -112,7 +112,10 @@ impl RedisBackend {
     }
 
     /// The master of this name that sentinels watch. A sentinel is `host[:port]`, with 26379 for its port by default, or
-    /// a URL. The master is asked for with each connection, so a failover is followed.
+    /// a URL without user, password and database: those of sentinels are said by
+    /// [`sentinel_password`](RedisBackendBuilder::sentinel_password), and those of the server by
+    /// [`password`](RedisBackendBuilder::password). The master is asked for with each connection, so a failover is
+    /// followed.
     ///
     /// ```
     /// use axum_caching::RedisBackend;

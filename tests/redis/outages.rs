@@ -267,7 +267,7 @@ async fn a_password_that_a_server_repeats_is_not_shown() {
 async fn a_connection_that_was_closed_meanwhile_costs_no_call() {
     let server = Server::start();
     let backend = RedisBackend::new(server.url()).unwrap();
-    for round in 0..10 {
+    for round in 0..2 {
         backend.set("key", Value::integer(round), None).await.unwrap();
         let killed: i64 = server.run("CLIENT KILL TYPE normal SKIPME yes");
         assert_eq!(killed, 1);
@@ -275,9 +275,6 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_call() {
         tokio::time::sleep(Duration::from_millis(600)).await;
         backend.set("key", Value::integer(round), None).await.unwrap();
         backend.get("key").await.unwrap();
-        if round == 1 {
-            return;
-        }
     }
 }
 

@@ -51,7 +51,7 @@ use crate::{
 /// | without | instead |
 /// |---|---|
 /// | `EVALSHA` | `EVAL`, with the script each time |
-/// | `EVALSHA` and `EVAL` | no compare-and-set: purges of keys reach the fills of other processes no more (those of tags do) |
+/// | `EVALSHA` and `EVAL` | no compare-and-set: purges still win, each entry depends on a small record beside its key, one more call a hit |
 /// | `UNLINK` | `DEL` |
 /// | `MGET`, `EXISTS` | `GET` |
 /// | `SCAN` | `clear` is [`Unsupported`](ErrorKind::Unsupported) |

@@ -33,6 +33,10 @@ pub(super) struct Access {
 
 impl Access {
     /// An address with what was said beside it.
+    #[cfg_attr(
+        not(feature = "redis-tls"),
+        expect(clippy::unnecessary_wraps, reason = "only certificates can be wrong")
+    )]
     pub(super) fn applied(&self, info: ConnectionInfo) -> Result<ConnectionInfo> {
         #[cfg(feature = "redis-tls")]
         let info = self.over_tls(info)?;

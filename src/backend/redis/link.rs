@@ -115,7 +115,7 @@ impl Link {
     fn wire_at_hand(&self, id: runtime::Id) -> Option<Wire> {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
         match places.iter().find(|place| place.runtime == id) {
-            Some(Place { failures: 0, state: State::Up(wire), .. }) if wire.is_well() => Some(wire.clone()),
+            Some(Place { failures: 0, state: State::Up(wire), .. }) if !wire.is_gone() => Some(wire.clone()),
             _ => None,
         }
     }
@@ -135,7 +135,7 @@ impl Link {
         let place = &mut places[at];
         let now = Instant::now();
         match &place.state {
-            State::Up(wire) if wire.is_well() => {
+            State::Up(wire) if !wire.is_gone() => {
                 let wire = wire.clone();
                 if place.failures > 0 && wire.age() >= STABLE {
                     place.failures = 0;

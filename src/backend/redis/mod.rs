@@ -7,6 +7,7 @@ mod builder;
 mod clear;
 mod commands;
 mod fault;
+mod health;
 mod inner;
 mod link;
 mod probe;

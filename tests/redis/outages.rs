@@ -218,23 +218,41 @@ async fn a_replica_that_cannot_be_written_to_is_read() {
     recovers(&cache, &app).await;
 }
 
+/// The one that is not the test's, which has its own over the socket.
+fn connection(server: &Server) -> Option<String> {
+    let clients: String = server.run("CLIENT LIST TYPE normal");
+    let client = clients.lines().find(|client| client.contains("addr=127.0.0.1:"))?;
+    client.split(' ').next().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn calls_whose_callers_have_left_cost_no_connection() {
+    let server = Server::start();
+    let backend = RedisBackend::builder(server.url()).response_timeout(Duration::from_secs(1)).build().unwrap();
+    backend.get("key").await.unwrap();
+    let before = connection(&server);
+    server.hang();
+    // Longer than two looks at the connection, and not so long that it has to answer.
+    for _ in 0..12 {
+        tokio::time::timeout(FAST / 4, backend.get("key")).await.unwrap_err();
+    }
+    server.resume();
+    eventually("the connection is asked", async || server.calls("ping") > 0).await;
+    backend.get("key").await.unwrap();
+    assert_eq!(connection(&server), before);
+}
+
 #[tokio::test]
 async fn a_master_that_became_a_replica_is_left_by_who_only_writes_many() {
     let server = Server::start();
     let backend = RedisBackend::new(server.url()).unwrap();
     let write = async || backend.set_many(&[("a", Value::integer(1)), ("b", Value::integer(2))], None).await;
     write().await.unwrap();
-    // The test's own come over the socket.
-    let connection = || {
-        let clients: String = server.run("CLIENT LIST TYPE normal");
-        let own = clients.lines().find(|client| client.contains("addr=127.0.0.1:"))?;
-        own.split(' ').next().map(str::to_owned)
-    };
-    let before = connection();
+    let before = connection(&server);
     server.run::<()>("REPLICAOF 127.0.0.1 1");
     eventually("the address is connected to anew", async || {
         assert_eq!(write().await.unwrap_err().kind(), ErrorKind::Connect);
-        connection().is_some() && connection() != before
+        connection(&server).is_some_and(|connection| Some(connection) != before)
     })
     .await;
 }

@@ -88,7 +88,7 @@ async fn what_is_evicted_costs_misses_and_no_old_page() {
         }
         sleep(Duration::from_millis(10)).await;
     }
-    load.await_hits(50).await;
+    load.await_hits(100).await;
     let stats: String = server.run("INFO stats");
     let evicted = stats.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap();
     assert!(evicted.parse::<u64>().unwrap() > 500, "{evicted}");

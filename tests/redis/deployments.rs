@@ -148,6 +148,17 @@ async fn a_master_that_no_sentinel_knows_is_told_by_its_kind() {
     assert!(error.to_string().contains("sentinel"), "{error}");
 }
 
+#[test]
+fn what_is_said_about_a_sentinel_and_would_not_be_heard_is_refused() {
+    for url in ["redis://:hunter2@localhost:26379", "redis://shop@localhost", "redis://localhost/2"] {
+        let error = RedisBackend::sentinel("shop", ["localhost", url]).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+    let plain = RedisBackend::sentinel("shop", ["redis://localhost:26379"]).sentinel_password("hunter2");
+    assert!(plain.build().is_ok());
+}
+
 #[tokio::test]
 async fn clearing_a_cluster_reaches_every_node_and_nothing_else() {
     let cluster = Cluster::start();

@@ -12,6 +12,7 @@
 mod support;
 
 mod chaos;
+mod clusters;
 mod deployments;
 #[cfg(all(feature = "zstd", feature = "encryption"))]
 mod envelope;

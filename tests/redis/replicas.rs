@@ -1,5 +1,7 @@
 //! Reading from replicas, where that was asked for.
 
+use std::time::Duration;
+
 use axum_caching::{Backend, Cache, ErrorKind, RedisBackend, Ttl, Value};
 
 use crate::support::redis::{
@@ -15,12 +17,23 @@ fn replicated() -> (Server, Server) {
     (master, replica)
 }
 
+/// Reads go to the master until the replica is connected.
+async fn reads_from(replica: &Server, backend: &RedisBackend) {
+    replica.forget_calls();
+    eventually("it is read from the replica", async || {
+        backend.get("nothing").await.unwrap();
+        replica.calls("get") > 0
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn entries_are_read_from_a_replica_and_what_they_depend_on_is_not() {
     let (master, mut replica) = replicated();
     let backend = RedisBackend::builder(master.url()).replica(replica.url()).build().unwrap();
     let cache = Cache::new(backend.clone());
     cache.set("key", &1, Ttl::Default).await.unwrap();
+    reads_from(&replica, &backend).await;
     eventually("it is replicated", async || cache.get::<i32>("key").await.unwrap() == Some(1)).await;
     master.forget_calls();
     replica.forget_calls();
@@ -46,10 +59,35 @@ async fn entries_are_read_from_a_replica_and_what_they_depend_on_is_not() {
 }
 
 #[tokio::test]
+async fn a_replica_that_hangs_keeps_nobody_from_the_master() {
+    let (master, replica) = replicated();
+    // As a cache asks that gives up after that. Connecting to what hangs takes a second and more.
+    let backend =
+        RedisBackend::builder(master.url()).replica(replica.url()).response_timeout(Duration::from_millis(400));
+    let backend = backend.build().unwrap();
+    let cache = Cache::builder(backend.clone()).backend_timeout(Duration::from_millis(500)).build();
+    cache.set("key", &1, Ttl::Default).await.unwrap();
+    let reads = async |how: &str| {
+        for read in 0..30 {
+            assert_eq!(cache.get::<i32>("key").await.ok().flatten(), Some(1), "{how}, read {read}");
+        }
+    };
+    replica.hang();
+    reads("before there was a connection").await;
+    replica.resume();
+    reads_from(&replica, &backend).await;
+    replica.hang();
+    reads("over the connection").await;
+    replica.resume();
+    reads_from(&replica, &backend).await;
+}
+
+#[tokio::test]
 async fn nothing_is_stored_over_what_was_purged_by_what_a_replica_says() {
     let (master, replica) = replicated();
     let backend = RedisBackend::builder(master.url()).replica(replica.url()).build().unwrap();
     backend.set("key", Value::from_bytes("token: old"), None).await.unwrap();
+    reads_from(&replica, &backend).await;
     eventually("it is replicated", async || backend.get("key").await.unwrap().is_some()).await;
     // From here on the replica hears of nothing.
     replica.run::<()>("REPLICAOF 127.0.0.1 1");

@@ -33,6 +33,10 @@ pub(super) struct Access {
 
 impl Access {
     /// An address with what was said beside it.
+    #[cfg_attr(
+        not(feature = "redis-tls"),
+        expect(clippy::unnecessary_wraps, reason = "only certificates can be wrong")
+    )]
     pub(super) fn applied(&self, info: ConnectionInfo) -> Result<ConnectionInfo> {
         #[cfg(feature = "redis-tls")]
         let info = self.over_tls(info)?;
@@ -96,7 +100,18 @@ fn url_of(host: &str, port: u16, tls: bool) -> String {
 
 pub(super) fn sentinel(text: &str) -> Result<ConnectionAddr> {
     if text.contains("://") {
-        return Ok(server(text, false)?.addr().clone());
+        let info = server(text, false)?;
+        let settings = info.redis_settings();
+        if settings.username().is_some() || settings.password().is_some() {
+            return Err(config(
+                "the URL of a sentinel has a user or a password in it: expected those of all sentinels beside it, by \
+                 `sentinel_username` and `sentinel_password`",
+            ));
+        }
+        if settings.db() != 0 {
+            return Err(config("the URL of a sentinel names a database: expected that of the server by `database`"));
+        }
+        return Ok(info.addr().clone());
     }
     let (host, port) = host_and_port(text, SENTINEL_PORT)?;
     Ok(ConnectionAddr::Tcp(host.to_owned(), port))
@@ -116,11 +131,17 @@ pub(super) fn source(info: ConnectionInfo) -> Result<Source> {
     Client::open(info).map(|client| Source::Server(Box::new(client))).map_err(|_| not_an_address())
 }
 
+/// The client of a cluster sends again what one node did not answer in time, be it an `INCRBY`. So the whole call ends
+/// before that, by so much that it does on a busy machine too.
+fn of_one_node(waits: Waits) -> Duration {
+    waits.response.saturating_mul(5) / 2
+}
+
 pub(super) fn cluster(seeds: &[String], access: &Access, tls: bool, waits: Waits, replicas: bool) -> Result<Source> {
     let nodes = seeds.iter().map(|seed| Ok(access.plain(server(seed, tls)?))).collect::<Result<Vec<_>>>()?;
     let mut builder = ClusterClient::builder(nodes)
         .connection_timeout(waits.connect)
-        .response_timeout(waits.response)
+        .response_timeout(of_one_node(waits))
         .overall_response_timeout(Some(waits.response.saturating_mul(2)))
         .retries(8)
         .min_retry_wait(5)

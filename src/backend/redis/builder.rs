@@ -136,8 +136,9 @@ impl RedisBackendBuilder {
         self
     }
 
-    /// A replica of the one server, which is read from in its place. Several are asked in turn; one that does not answer
-    /// within a quarter of [`response_timeout`](Self::response_timeout) is passed over. None by default.
+    /// A replica of the one server, which is read from in its place. Several are asked in turn. One that is not connected
+    /// is passed over, and so is one that does not answer within a quarter of
+    /// [`response_timeout`](Self::response_timeout): the server itself is read then. None by default.
     ///
     /// Entries are as old then as the replica is behind: after a purge was acknowledged they are still served until the
     /// replica has heard of it. Nothing is stored over what was purged all the same. What decides whether an entry holds,
@@ -171,6 +172,8 @@ impl RedisBackendBuilder {
 
     /// How long an answer may take. Two seconds by default; callers wait as long as
     /// [`backend_timeout`](crate::CacheBuilder::backend_timeout) says, if that is less.
+    ///
+    /// In a cluster it is twice as long, since a call may have to go to another node.
     ///
     /// A connection that owes answers for longer is left, and made anew. A write that was sent over it is waited for until
     /// the old one answers or is closed, in the background: it may still arrive.
@@ -225,9 +228,10 @@ impl RedisBackendBuilder {
                 (what, primary(Source::Sentinel(found, Role::Master)), replicas.into_iter().collect())
             }
             Target::Cluster(seeds) => {
-                let of = |replicas| address::cluster(seeds, &self.access, self.tls, self.waits, replicas);
-                let replicas = self.read_from_replicas.then(|| of(true)).transpose()?.map(replica);
-                (format!("cluster of {} seeds", seeds.len()), primary(of(false)?), replicas.into_iter().collect())
+                let of = |waits, replicas| address::cluster(seeds, &self.access, self.tls, waits, replicas);
+                let replicas = self.read_from_replicas.then(|| of(replica_waits, true)).transpose()?.map(replica);
+                let masters = primary(of(self.waits, false)?);
+                (format!("cluster of {} seeds", seeds.len()), masters, replicas.into_iter().collect())
             }
         };
         for url in &self.replicas {

@@ -43,10 +43,11 @@ fn page(answer: Answer) -> Result<Page> {
 
 /// Removes every key that begins with a prefix, from every master.
 pub(super) async fn clear(link: &Arc<Link>, rungs: &Rungs, prefix: &str) -> Result<()> {
-    if !rungs.has(Rung::Scan) {
+    let wire = link.wire().await?;
+    // In a cluster nobody else looks whether it is there again.
+    if !rungs.has(Rung::Scan) && !wire.is_cluster() {
         return Err(unsupported());
     }
-    let wire = link.wire().await?;
     let walk = Walk { wire: &wire, rungs, prefix, pattern: beginning_with(prefix) };
     if !wire.is_cluster() {
         return walk.over(&At::Server, None).await;
@@ -54,6 +55,7 @@ pub(super) async fn clear(link: &Arc<Link>, rungs: &Rungs, prefix: &str) -> Resu
     // Each master has cursors of its own.
     let everywhere = At::Node(RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None)));
     let Answer::Map(masters) = walk.ask(&everywhere, b"0").await? else { return Err(fault::unexpected()) };
+    rungs.regained(Rung::Scan);
     for (master, first) in masters {
         let (host, port) = address(&master).ok_or_else(fault::unexpected)?;
         let one = RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress { host, port });

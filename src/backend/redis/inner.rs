@@ -16,7 +16,7 @@ use super::{
     fault::{self, Refusal},
     link::Link,
     rungs::{Rung, Rungs},
-    wire::{self, Wait},
+    wire::{self, Wait, Wire},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -60,19 +60,23 @@ impl Inner {
         Self { what, primary, replicas, next_replica: AtomicUsize::new(0), rungs, scripts, max_value }
     }
 
-    /// A replica to read these keys from, if there are any, and none of the keys decides whether an entry holds.
-    fn replica_for(&self, keys: &[&str]) -> Option<&Arc<Link>> {
+    /// A replica that is connected, in turn, to read these keys from; `None` if any of them decides whether an entry
+    /// holds. One that is not is connected to meanwhile, and not waited for: the primary has everything.
+    fn replica_for(&self, keys: &[&str]) -> Option<Wire> {
         if self.replicas.is_empty() || keys.iter().any(|key| key.contains("@t/")) {
             return None;
         }
-        let at = self.next_replica.fetch_add(1, Ordering::Relaxed) % self.replicas.len();
-        self.replicas.get(at)
+        let first = self.next_replica.fetch_add(1, Ordering::Relaxed) % self.replicas.len();
+        let (before, from) = self.replicas.split_at(first);
+        from.iter().chain(before).find_map(Link::wire_now)
     }
 
     async fn read(&self, from: Side, keys: &[&str], command: &Cmd) -> Result<Result<Answer, RedisError>> {
-        if let Some(replica) = self.replica_for(keys).filter(|_| from == Side::Replica) {
-            if let Ok(Ok(answer)) = replica.read(command).await {
-                return Ok(Ok(answer));
+        if from == Side::Replica {
+            if let Some(wire) = self.replica_for(keys) {
+                if let Ok(answer) = wire.ask(command, Wait::Bounded).await {
+                    return Ok(Ok(answer));
+                }
             }
         }
         self.primary.read(command).await

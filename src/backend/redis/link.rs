@@ -105,11 +105,17 @@ impl Link {
         }
     }
 
+    /// The connection of this runtime, if there is one now; if there is none, it is made meanwhile.
+    pub(super) fn wire_now(self: &Arc<Self>) -> Option<Wire> {
+        let runtime = Handle::try_current().ok()?;
+        self.wire_at_hand(runtime.id()).or_else(|| self.look(&runtime).ok())
+    }
+
     /// The connection, if there is one that is well, which is what nearly all calls find.
     fn wire_at_hand(&self, id: runtime::Id) -> Option<Wire> {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
         match places.iter().find(|place| place.runtime == id) {
-            Some(Place { failures: 0, state: State::Up(wire), .. }) if wire.is_well() => Some(wire.clone()),
+            Some(Place { failures: 0, state: State::Up(wire), .. }) if !wire.is_gone() => Some(wire.clone()),
             _ => None,
         }
     }
@@ -129,7 +135,7 @@ impl Link {
         let place = &mut places[at];
         let now = Instant::now();
         match &place.state {
-            State::Up(wire) if wire.is_well() => {
+            State::Up(wire) if !wire.is_gone() => {
                 let wire = wire.clone();
                 if place.failures > 0 && wire.age() >= STABLE {
                     place.failures = 0;

@@ -7,6 +7,7 @@ mod builder;
 mod clear;
 mod commands;
 mod fault;
+mod health;
 mod inner;
 mod link;
 #[cfg(feature = "memory")]
@@ -55,7 +56,7 @@ use crate::{
 /// | without | instead |
 /// |---|---|
 /// | `EVALSHA` | `EVAL`, with the script each time |
-/// | `EVALSHA` and `EVAL` | no compare-and-set: purges of keys reach the fills of other processes no more (those of tags do) |
+/// | `EVALSHA` and `EVAL` | no compare-and-set: purges still win, each entry depends on a small record beside its key, one more call a hit |
 /// | `UNLINK` | `DEL` |
 /// | `MGET`, `EXISTS` | `GET` |
 /// | `SCAN` | `clear` is [`Unsupported`](ErrorKind::Unsupported) |
@@ -70,7 +71,9 @@ use crate::{
 /// which takes a while, and does not see keys of a cluster that move to another node meanwhile.
 ///
 /// In a cluster a value that [`Cache::set`](crate::Cache::set) could not store in time may arrive later. (Those of
-/// fills cannot, where there is compare-and-set.)
+/// fills cannot, where there is compare-and-set.) And what was on a connection to a node that is lost before it answers is
+/// sent again: [`Cache::increment`](crate::Cache::increment) may count twice then, [`Cache::add`](crate::Cache::add) say
+/// `false` of what it has stored itself, and [`Cache::delete`](crate::Cache::delete) of what it has deleted.
 ///
 /// # Examples
 ///
@@ -115,7 +118,10 @@ impl RedisBackend {
     }
 
     /// The master of this name that sentinels watch. A sentinel is `host[:port]`, with 26379 for its port by default, or
-    /// a URL. The master is asked for with each connection, so a failover is followed.
+    /// a URL without user, password and database: those of sentinels are said by
+    /// [`sentinel_password`](RedisBackendBuilder::sentinel_password), and those of the server by
+    /// [`password`](RedisBackendBuilder::password). The master is asked for with each connection, so a failover is
+    /// followed.
     ///
     /// ```
     /// use axum_caching::RedisBackend;

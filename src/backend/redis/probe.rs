@@ -35,7 +35,7 @@ fn questions(of_cluster: bool) -> Vec<(Rung, Cmd)> {
         (Rung::Exists, of_key("EXISTS")),
         (Rung::IncrBy, add),
     ];
-    // In a cluster it would go to one of the nodes.
+    // In a cluster it would go to one of the nodes; `clear` asks them all.
     if !of_cluster {
         all.push((Rung::Scan, scan));
     }

@@ -47,7 +47,7 @@ impl Rung {
     #[cfg(feature = "tracing")]
     const fn instead(self) -> &'static str {
         match self {
-            Self::Eval => "purges of other processes do not win against fills of this one",
+            Self::Eval => "each entry depends on a small record beside its key, one more call a hit",
             Self::EvalSha => "the script is sent each time",
             Self::Unlink => "DEL is used",
             Self::Scan => "`clear` is not supported",

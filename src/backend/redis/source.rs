@@ -10,8 +10,9 @@ use redis::{
 };
 
 use super::{
+    health::Health,
     sentinel::Sentinels,
-    wire::{Connection, Health, Wire},
+    wire::{Connection, Wire},
 };
 
 /// Where to connect to.

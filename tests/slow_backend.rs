@@ -12,7 +12,7 @@ use std::{
 
 use axum::Router;
 use axum_caching::{
-    Cache, CacheLayer, ErrorKind, FillContext, Memoizer, MemoryBackend, Ttl,
+    Cache, CacheLayer, ErrorKind, Memoizer, MemoryBackend, Ttl,
     testing::{Chaos, ManualClock, Operation, Trouble},
 };
 use http::StatusCode;

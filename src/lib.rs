@@ -208,6 +208,6 @@ pub use ttl::Ttl;
 pub use value::Value;
 
 /// The README is tested with the documentation.
-#[cfg(all(doctest, feature = "memory", feature = "axum"))]
+#[cfg(all(doctest, feature = "memory", feature = "axum", feature = "macros", feature = "redis"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

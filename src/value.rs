@@ -22,7 +22,11 @@ pub(crate) const TOKEN: usize = MAGIC.len() + 2 + 8;
 pub(crate) const LEASE: u8 = b'l';
 
 /// The kind of what is left of one whose fill stored nothing.
-pub(crate) const ENDED: u8 = b'e';
+pub(crate) const ENDED: u8 = b'd';
+
+/// The kind in a token of an envelope's own. Those of records are `v`, `r` and `m`; no two have the same.
+#[cfg(any(feature = "zstd", feature = "encryption"))]
+pub(crate) const ENVELOPE: u8 = b'e';
 
 /// What a backend keeps: an opaque value.
 ///

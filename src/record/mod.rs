@@ -145,11 +145,11 @@ impl<P: Payload> Record<P> {
         if [*m0, *m1, *m2] != *MAGIC {
             return Err(wrong("not written by this crate"));
         }
-        if *version != VERSION {
-            return Err(wrong(format!("version {version}, expected {VERSION}")));
-        }
         if let Some(why) = enveloped::why_unread(bytes) {
             return Err(wrong(why));
+        }
+        if *version != VERSION {
+            return Err(wrong(format!("version {version}, expected {VERSION}")));
         }
         if *kind != P::KIND {
             return Err(wrong(format!("entry of kind {kind}, expected kind {}", P::KIND)));

@@ -11,12 +11,16 @@ pub(crate) const FIRST: u32 = 0xffff_ff00;
 /// Set in what an envelope hands on in place of an entry that it did not open. A byte that says why follows.
 pub(crate) const REFUSED: u8 = 0x80;
 
+/// What stands in the place of a token where there is none: that of a version which there is not.
+#[cfg(any(feature = "zstd", feature = "encryption"))]
+pub(crate) const NO_TOKEN: [u8; TOKEN] = *b"axc\0\0\0\0\0\0\0\0\0\0";
+
 /// What was done to an entry; `None` if it is not in an envelope.
 #[inline]
 pub(crate) fn flags(bytes: &[u8]) -> Option<u8> {
     let (token, rest) = bytes.split_first_chunk::<TOKEN>()?;
     let [flags, 0xff, 0xff, 0xff] = rest.first_chunk()? else { return None };
-    (token.starts_with(MAGIC) && token[MAGIC.len()] == VERSION).then_some(*flags)
+    (token.starts_with(MAGIC) && [VERSION, 0].contains(&token[MAGIC.len()])).then_some(*flags)
 }
 
 /// Why an entry that is in an envelope still cannot be read; `None` if it is in none.

@@ -151,7 +151,7 @@ async fn a_response_cannot_be_seen_in_its_bytes() {
 }
 
 #[tokio::test]
-async fn leases_and_stamps_stay_as_they_are_so_that_tags_are_purged() {
+async fn stamps_stay_as_they_are_so_that_tags_are_purged() {
     let stage = Stage::over(
         crate::bytewise::Bytewise::shared(axum_caching::testing::ManualClock::new().clock()),
         axum_caching::testing::ManualClock::new(),

@@ -127,3 +127,25 @@ async fn marking_stale_and_sliding_set_over_what_was_read() {
     assert_eq!(ask("new").await, "old".repeat(300), "once more");
     assert_eq!(ask("newer").await, "new".repeat(300));
 }
+
+#[tokio::test]
+async fn the_lease_of_a_fill_stays_as_it_is() {
+    let nodes = nodes(false);
+    let (go, may_go) = oneshot::channel::<()>();
+    let here = nodes.here.clone();
+    let run = tokio::spawn(async move {
+        let compute = async move || {
+            may_go.await.unwrap();
+            "own".to_owned()
+        };
+        here.get_or_compute_owned("key", Profile::new(), compute).await
+    });
+    settle().await;
+    let lease = nodes.server.get("key").await.unwrap().unwrap().to_bytes().unwrap();
+    assert_eq!((lease.len(), &lease[..5]), (13, &b"axc\x01l"[..]));
+    assert_eq!(nodes.there.get::<String>("key").await.unwrap(), None);
+    go.send(()).unwrap();
+    run.await.unwrap();
+    assert!(nodes.here.close().await);
+    assert_eq!(nodes.there.get::<String>("key").await.unwrap().as_deref(), Some("own"));
+}

@@ -310,7 +310,7 @@ async fn without_the_right_to_be_told_nodes_only_lag_until_they_have_it() {
     let server = Server::start();
     server.run::<()>("ACL SETUSER user reset on >x ~* +@all -client|tracking");
     let builder = || RedisBackend::builder(server.url()).username("user").password("x");
-    let (cache, redis) = node_of(builder(), Duration::from_secs(1));
+    let (cache, redis) = node_of(builder(), Duration::from_secs(3));
     cache.get::<String>("key").await.unwrap();
     eventually("it is said", async || redis.lacking() == ["CLIENT TRACKING"]).await;
     only_lags(&server, &cache).await;
@@ -341,7 +341,7 @@ async fn without_the_right_to_subscribe_it_hears_all_the_same() {
 async fn a_server_that_does_not_know_how_to_tell_is_said_to_lack_it() {
     for command in ["CLIENT", "HELLO"] {
         let server = Server::with(&["--rename-command", command, ""]);
-        let (cache, redis) = node_of(RedisBackend::builder(server.url()), Duration::from_secs(1));
+        let (cache, redis) = node_of(RedisBackend::builder(server.url()), Duration::from_secs(3));
         cache.get::<String>("key").await.unwrap();
         eventually(command, async || redis.lacking() == ["CLIENT TRACKING"]).await;
         only_lags(&server, &cache).await;

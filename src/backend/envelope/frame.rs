@@ -24,12 +24,6 @@ pub(super) const OTHER: u8 = 4;
 
 const FORMAT: u8 = 1;
 
-/// The kind in a token of the envelope's own.
-pub(super) const KIND: u8 = b'e';
-
-/// The kind in a token that is stored nowhere: it stands for bytes that have none.
-pub(super) const STAND_IN: u8 = b'x';
-
 pub(super) type Token = [u8; TOKEN];
 pub(super) type KeyId = [u8; 8];
 pub(super) type Nonce = [u8; 24];

@@ -180,11 +180,6 @@ impl KeyRing {
     }
 }
 
-/// Stands for bytes of which nobody knows what they are.
-pub(super) fn digest(bytes: &[u8]) -> [u8; 8] {
-    first_eight(&Sha256::digest(bytes))
-}
-
 fn first_eight(digest: &[u8]) -> [u8; 8] {
     std::array::from_fn(|at| digest[at])
 }

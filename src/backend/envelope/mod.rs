@@ -22,7 +22,7 @@ pub use builder::EnvelopeBuilder;
 pub use keys::KeyRing;
 
 use self::{
-    work::Work,
+    work::{Turn, Work},
     wrapping::{Wrapping, is_in_clear},
 };
 use super::{Backend, BackendFuture, Usage};
@@ -61,13 +61,14 @@ use crate::{
 /// # Costs
 ///
 /// Up to 64 KiB are compressed, encrypted or opened where the call is; more on a thread for blocking work, as many at once
-/// as there are processors. Without optimization encryption takes a second for each mebibyte;
+/// as there are processors. What waits for one of them counts as the time of the backend, for
+/// [`backend_timeout`](crate::CacheBuilder::backend_timeout) and for the [`Breaker`](crate::Breaker). Without optimization encryption takes a second for each mebibyte;
 /// `[profile.dev.package.axum-caching] opt-level = 3` in the application's `Cargo.toml` helps.
 ///
 /// # Stored bytes
 ///
 /// The form has a version, and version 1 will be read by all later ones: bytes of it are kept as tests. No bytes make it
-/// panic, or take more memory than `max_decompressed_bytes`.
+/// panic, or one entry take more memory than `max_decompressed_bytes`: a batch of entries takes that for each.
 ///
 /// Clones share the backend inside.
 ///
@@ -165,9 +166,11 @@ impl Envelope {
                 let message = format!("{} values for {} keys", found.len(), keys.len());
                 return Err(Error::message(ErrorKind::Protocol, message));
             }
-            let mut opened = Vec::with_capacity(found.len());
+            let (mut opened, mut turn) = (Vec::with_capacity(found.len()), Turn::default());
             for (key, found) in keys.iter().zip(found) {
-                opened.push(self.opened(key, found).await?);
+                let found = self.opened(key, found).await?;
+                turn.worked(found.as_ref().map_or(0, Value::weight)).await;
+                opened.push(found);
             }
             Ok(opened)
         })
@@ -287,8 +290,9 @@ impl Backend for Envelope {
 
     fn set_many<'a>(&'a self, entries: &'a [(&'a str, Value)], ttl: Option<Duration>) -> BackendFuture<'a, ()> {
         BackendFuture::new(async move {
-            let mut stored = Vec::with_capacity(entries.len());
+            let (mut stored, mut turn) = (Vec::with_capacity(entries.len()), Turn::default());
             for (key, value) in entries {
+                turn.worked(value.weight()).await;
                 stored.push((*key, self.wrapped(key, value.clone()).await?));
             }
             self.backend.set_many(&stored, ttl).await

@@ -2,9 +2,12 @@
 
 use std::{panic::resume_unwind, sync::Arc, thread::available_parallelism};
 
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{runtime::Handle, sync::Semaphore, task::yield_now};
 
 use crate::error::{Error, ErrorKind, Result};
+
+/// So many bytes are worked on where the call is, which takes some 100 µs, and at most 400 to compress.
+pub(super) const IN_PLACE: usize = 64 << 10;
 
 /// As much is done at once as there are processors: more would only take turns.
 #[derive(Clone, Debug)]
@@ -30,6 +33,21 @@ impl Work {
                 Ok(panic) => resume_unwind(panic),
                 Err(_) => Err(Error::message(ErrorKind::Unavailable, "the runtime is shutting down")),
             },
+        }
+    }
+}
+
+/// What a batch has done where the call is.
+#[derive(Debug, Default)]
+pub(super) struct Turn(usize);
+
+impl Turn {
+    /// Lets others have theirs once it is much.
+    pub(super) async fn worked(&mut self, bytes: usize) {
+        self.0 = self.0.saturating_add(bytes);
+        if self.0 > IN_PLACE {
+            self.0 = 0;
+            yield_now().await;
         }
     }
 }

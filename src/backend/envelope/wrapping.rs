@@ -3,22 +3,20 @@
 use bytes::{BufMut, Bytes};
 
 use super::{
-    frame::{self, COMPRESSED, Frame, KIND, KeyId, Nonce, OTHER, SEALED, STAND_IN, Token, kind_of, token_of},
-    keys::{self, KeyRing},
+    frame::{self, COMPRESSED, Frame, KeyId, Nonce, OTHER, SEALED, Token, kind_of, token_of},
+    keys::KeyRing,
     pack::{Pack, unpack},
+    work::IN_PLACE,
 };
 use crate::{
     error::Result,
     key::CONTROL,
     stamps,
     value::{
-        ENDED, LEASE, Value,
-        enveloped::{self, FIRST, REFUSED, Refusal},
+        ENDED, ENVELOPE, LEASE, Value,
+        enveloped::{self, FIRST, NO_TOKEN, REFUSED, Refusal},
     },
 };
-
-/// So many bytes are worked on where the call is, which takes some 100 µs, and at most 400 to compress.
-const IN_PLACE: usize = 64 << 10;
 
 /// What the builder was told.
 pub(super) struct Wrapping {
@@ -30,7 +28,8 @@ pub(super) struct Wrapping {
 /// What is to be done with a value that was found.
 enum Found<'a> {
     AsItIs,
-    Refused(Token, Refusal),
+    /// With the token of what is there, if that has any.
+    Refused(Option<Token>, Refusal),
     Wrapped(Frame, &'a [u8]),
 }
 
@@ -53,7 +52,7 @@ impl Wrapping {
         }
         let (token, other) = match token_of(bytes) {
             Some(token) => (token, 0),
-            None => (frame::token(KIND, stamps::fresh().to_le_bytes()), OTHER),
+            None => (frame::token(ENVELOPE, stamps::fresh().to_le_bytes()), OTHER),
         };
         let mut frame = Frame { token, flags: other, seal: None, length: None };
         let content = &bytes[frame.kept().len()..];
@@ -101,7 +100,7 @@ impl Wrapping {
         if is_lease(bytes) || is_stamp(key, bytes) {
             return Found::AsItIs;
         }
-        let refused = |why| Found::Refused(stand_in(bytes), why);
+        let refused = |why| Found::Refused(token_of(bytes), why);
         let (frame, content) = match Frame::read(bytes) {
             None if self.keys.is_none() => return Found::AsItIs,
             None => return refused(Refusal::Unsealed),
@@ -122,10 +121,10 @@ impl Wrapping {
         let Ok(bytes) = value.to_bytes() else { return value };
         match self.look(key, &bytes) {
             Found::AsItIs => value,
-            Found::Refused(token, why) => refused(&token, why),
+            Found::Refused(token, why) => refused(token, why),
             Found::Wrapped(frame, content) => match self.unwrap(key, &frame, content) {
                 Ok(opened) => Value::from_bytes(opened),
-                Err(why) => refused(&frame.token, why),
+                Err(why) => refused(Some(frame.token), why),
             },
         }
     }
@@ -151,7 +150,7 @@ impl Wrapping {
 
 /// Whether a token is what the stored bytes begin with.
 pub(super) fn is_in_clear(token: &[u8]) -> bool {
-    token_of(token).is_some_and(|whole| whole.len() == token.len() && kind_of(&whole) != STAND_IN)
+    token_of(token).is_some_and(|whole| whole.len() == token.len())
 }
 
 fn length(length: u32) -> usize {
@@ -169,15 +168,12 @@ fn is_stamp(key: &str, bytes: &[u8]) -> bool {
     key.contains(CONTROL) && matches!(bytes.len(), 8 | 16) && !is_integer()
 }
 
-/// The token of these bytes, or one that stands for them, by which a fill may take their place.
-fn stand_in(bytes: &[u8]) -> Token {
-    token_of(bytes).unwrap_or_else(|| frame::token(STAND_IN, keys::digest(bytes)))
-}
-
-/// What nobody can read, with the token of what is there: whoever fills the key compares with that.
-fn refused(token: &Token, why: Refusal) -> Value {
+/// What nobody can read, with the token of what is there: whoever fills the key compares with that. What has none makes
+/// room for a fill as it does without an envelope, since it may come back as it was.
+fn refused(token: Option<Token>, why: Refusal) -> Value {
+    let token = token.unwrap_or(NO_TOKEN);
     let mut bytes = Vec::with_capacity(token.len() + 5);
-    bytes.put_slice(token);
+    bytes.put_slice(&token);
     bytes.put_u32_le(FIRST | u32::from(REFUSED));
     bytes.put_u8(why as u8);
     Value::from_bytes(bytes)
@@ -232,16 +228,15 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_entry_has_the_token_of_what_is_there_or_one_that_stands_for_it() {
+    fn a_refused_entry_has_the_token_of_what_is_there() {
         let token = |bytes: &'static [u8]| {
             let refused = wrapping().open("key", Value::from_bytes(bytes)).to_bytes().expect("bytes");
-            assert!(enveloped::why_unread(&refused).is_some());
-            token_of(&refused).expect("a token")
+            assert!(enveloped::why_unread(&refused).is_some_and(|why| why.contains("it is not sealed")));
+            token_of(&refused)
         };
-        assert_eq!(token(b"axc\x01v12345678 and more"), *b"axc\x01v12345678");
-        assert_eq!(token(b"some bytes"), token(b"some bytes"));
-        assert_ne!(token(b"some bytes"), token(b"other bytes"));
-        assert_eq!(kind_of(&token(b"some bytes")), STAND_IN);
-        assert!(!is_in_clear(&token(b"some bytes")) && is_in_clear(b"axc\x01v12345678"));
+        assert_eq!(token(b"axc\x01v12345678 and more"), Some(*b"axc\x01v12345678"));
+        assert_eq!(token(b"some bytes"), None);
+        assert_eq!(token(b"42"), None);
+        assert!(is_in_clear(b"axc\x01v12345678") && !is_in_clear(b"axc\x01v12345678 and more"));
     }
 }

@@ -211,6 +211,52 @@ async fn a_process_that_died_in_its_run_costs_the_wait_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_that_was_waited_for_in_vain_is_not_waited_for_again() {
+    let nodes = Nodes::new();
+    let lease = Value::from_bytes(&b"axc\x01l\x07\x07\x07\x07\x07\x07\x07\x07"[..]);
+    assert!(nodes.backend.add("key", lease, None).await.unwrap());
+    let (here, there) = (nodes.node(), nodes.node());
+    let began = Instant::now();
+    let failed = here.try_get_or_compute("key", Ttl::Default, async || Err::<String, _>("down")).await;
+    assert_eq!((failed, began.elapsed()), (Err("down"), WAIT));
+    settle().await;
+    assert_eq!(nodes.call(&there, "there").await.unwrap(), "there");
+    assert!(began.elapsed() < WAIT + WAIT / 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_before_it_knows_of_its_lease_holds_nobody_up() {
+    let nodes = Nodes::new();
+    let chaos = Chaos::remote(MemoryBackend::builder().clock(nodes.clock.clock()).build());
+    let node = || Cache::builder(chaos.clone()).distributed_single_flight(WAIT).build();
+    let held = chaos.on(Operation::Add).next(1).afterwards().hold();
+    let caller = nodes.call(&node(), "never");
+    held.reached(1).await;
+    caller.abort();
+    held.end();
+    settle().await;
+    let began = Instant::now();
+    assert_eq!(nodes.call(&node(), "there").await.unwrap(), "there");
+    assert!(began.elapsed() < WAIT / 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_takes_over_from_one_that_waited_waits_on() {
+    let nodes = Nodes::new();
+    let (here, there) = (nodes.node(), nodes.node());
+    let (run, end) = nodes.begin(&here);
+    settle().await;
+    let (waits, follows) = (nodes.call(&there, "there"), nodes.call(&there, "there"));
+    settle().await;
+    waits.abort();
+    tokio::time::sleep(WAIT / 10).await;
+    end.send(Some("here")).unwrap();
+    run.await.unwrap().unwrap();
+    assert_eq!(follows.await.unwrap(), "here");
+    assert_eq!(nodes.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_purged_while_a_caller_waited_is_not_what_it_gets() {
     let nodes = Nodes::new();
     let (here, there) = (nodes.node(), nodes.node());

@@ -325,3 +325,29 @@ async fn what_cannot_be_read_makes_room_for_a_fill() {
         assert_eq!(read(&nodes.there, "newer").await, "new", "{value:?}");
     }
 }
+
+#[tokio::test]
+async fn a_counter_is_not_what_makes_room_for_a_fill() {
+    let nodes = nodes(Class::Compares);
+    let (fail, may_fail) = oneshot::channel::<()>();
+    let leader = tokio::spawn({
+        let here = nodes.here.clone();
+        let compute = async move || {
+            may_fail.await.unwrap();
+            Err::<i64, _>("down")
+        };
+        async move { here.try_get_or_compute("key", Profile::new(), compute).await }
+    });
+    settle().await;
+    let follower = tokio::spawn({
+        let here = nodes.here.clone();
+        async move { here.get_or_compute("key", Profile::new(), async || 7_i64).await }
+    });
+    settle().await;
+    assert_eq!(nodes.there.increment("key", 1).await.unwrap(), 1);
+    fail.send(()).unwrap();
+    leader.await.unwrap().unwrap_err();
+    follower.await.unwrap();
+    settle().await;
+    assert_eq!(nodes.there.increment("key", 1).await.unwrap(), 2);
+}

@@ -163,7 +163,13 @@ impl Guard {
         }
         // What is not ready has done nothing yet.
         let future = match begin(&*self.backend).into_ready() {
-            Ok(answer) => return BackendFuture::ready(answer.map(found)),
+            Ok(Ok(copy)) => return BackendFuture::ready(Ok(found(copy))),
+            Ok(failed) => {
+                if let Ok(permit) = self.admit() {
+                    permit.heard(&failed);
+                }
+                return BackendFuture::ready(failed.map(found));
+            }
             Err(future) => future,
         };
         BackendFuture::new(async move {

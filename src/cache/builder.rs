@@ -181,8 +181,9 @@ impl CacheBuilder {
     ///
     /// One caller of each process looks whether the entry has come, every 10 to 250 milliseconds, and the others of its
     /// process wait for it. If the other run ends without an entry, or has not ended in time, the origin is run here.
-    /// It saves work, and nothing else depends on it: after a process has died in the middle of a run, the first
-    /// caller of that key waits in vain. [`max_wait`](CacheBuilder::max_wait) should be longer than this.
+    /// It saves work, and nothing else depends on it: after a process has died in the middle of a run, the first caller of
+    /// that key in each process may wait in vain; and for two minutes after a run that stored nothing nobody waits for
+    /// that key. [`max_wait`](CacheBuilder::max_wait) should be longer than this.
     ///
     /// It is for first fills over a backend that [compares](Backend::compares), on a runtime with timers, and is of no
     /// account elsewhere: not for what runs in the background, for an expired entry that is still kept, nor for

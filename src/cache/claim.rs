@@ -11,6 +11,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
+
 use super::{Cache, Fill, elsewhere::Held, tags::Kind};
 use crate::{
     error::Result,
@@ -50,10 +52,10 @@ impl Claim {
         }
     }
 
-    /// There is an entry in the slot now.
-    pub(super) fn is_used(&mut self) {
+    /// Its lease is not in the slot any more, or never was.
+    pub(super) fn is_over(&mut self) {
         if let Self::Held(held) = self {
-            held.is_replaced();
+            held.is_over();
         }
     }
 
@@ -91,29 +93,44 @@ impl Cache {
     }
 
     /// What the slot of a key begins with, which is a lease if nothing is there. `None`: it cannot be had.
-    async fn take_token(&self, primary: &Arc<str>, is_absent: bool) -> Result<Option<Claim>> {
-        if !is_absent {
-            if let Some(value) = self.core.backend.get_through(primary).await? {
-                match Token::of(&value) {
-                    Some(token) => return Ok(Some(Claim::Token(token))),
-                    // Nothing to compare with, as an integer or what somebody else wrote: it makes room for a lease.
-                    None => self.make_room(primary).await?,
-                }
-            }
-        }
-        let (core, key, own) = (Arc::clone(&self.core), Arc::clone(primary), lease(stamps::fresh()));
-        let (put, lifetime) = (own.clone(), core.fill_timeout.saturating_add(GRACE));
-        let add = async move { core.backend.add(&key, put, Some(lifetime)).await };
-        if self.send(&mut self.core.bound(), add).await? {
-            return Ok(Token::of(&own).map(|token| self.own(primary, token)));
+    async fn take_token(&self, primary: &Arc<str>, reason: MissReason) -> Result<Option<Claim>> {
+        let backend = &self.core.backend;
+        let found = if reason == MissReason::Absent { None } else { backend.get_through(primary).await? };
+        let claim = match found {
+            None => self.take_lease(primary, None).await?,
+            Some(found) => match Token::of(&found) {
+                Some(token) => return Ok(Some(Claim::Token(token))),
+                // An integer, or what somebody else wrote. If it is of no use it makes room.
+                None if is_useless(reason) => self.take_lease(primary, Some(found.to_bytes()?)).await?,
+                None => return Ok(None),
+            },
+        };
+        if claim.is_some() {
+            return Ok(claim);
         }
         // Somebody else's will do: it was there before the data is read.
-        Ok(self.core.backend.get_through(primary).await?.as_ref().and_then(Token::of).map(Claim::Token))
+        Ok(backend.get_through(primary).await?.as_ref().and_then(Token::of).map(Claim::Token))
     }
 
-    async fn make_room(&self, primary: &Arc<str>) -> Result<()> {
-        let (core, key) = (Arc::clone(&self.core), Arc::clone(primary));
-        self.send(&mut self.core.bound(), async move { core.backend.delete(&key).await.map(drop) }).await
+    /// Puts a lease into the slot, if there is nothing, or still what is to make room.
+    async fn take_lease(&self, primary: &Arc<str>, over: Option<Bytes>) -> Result<Option<Claim>> {
+        let (core, key, own) = (Arc::clone(&self.core), Arc::clone(primary), lease(stamps::fresh()));
+        let lifetime = Some(core.fill_timeout.saturating_add(GRACE));
+        // Made before it is sent: whoever goes away meanwhile ends the lease all the same.
+        let mut claim = Token::of(&own).map(|token| self.own(primary, token));
+        let take = async move {
+            let is_taken = match over {
+                None => core.backend.add(&key, own, lifetime).await?,
+                Some(over) => core.backend.compare_and_set(&key, &over, own, lifetime).await?,
+            };
+            if !is_taken {
+                if let Some(mut claim) = claim.take() {
+                    claim.is_over();
+                }
+            }
+            Ok(claim)
+        };
+        self.send(&mut self.core.bound(), take).await
     }
 
     /// Others are told of the end of a lease where they may wait for it.
@@ -133,7 +150,7 @@ impl Cache {
         if self.has_guards() {
             return self.read_tag(&self.guard_of(primary)).await.map(Claim::Guard);
         }
-        match self.take_token(primary, reason == MissReason::Absent).await {
+        match self.take_token(primary, reason).await {
             Ok(claim) => claim.ok_or(NotStored::Refused),
             Err(error) => {
                 self.core.reporter.failed("claim", &error);
@@ -141,6 +158,11 @@ impl Cache {
             }
         }
     }
+}
+
+/// Whether what is in the slot is of no use to anybody who asks so.
+fn is_useless(reason: MissReason) -> bool {
+    matches!(reason, MissReason::Unreadable | MissReason::IsStale | MissReason::Collision)
 }
 
 impl Fill {

@@ -57,14 +57,18 @@ impl Cache {
                 let now = Instant::now();
                 let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(now));
                 if left.is_zero() {
-                    return Waited::Run(claim);
+                    // Whoever has it may still store. If this run makes nothing either, the next one is not to wait.
+                    return Waited::Run(Ok(Claim::Held(Held::new(&self.core, &key.primary, lease))));
                 }
                 sleep(pause.min(left)).await;
                 pause = (pause + pause / 2).min(LONGEST_PAUSE);
                 match self.core.backend.get_through(&key.primary).await {
                     Ok(slot) if slot.as_ref().and_then(Token::of) == Some(lease) => {}
                     Ok(_) => break,
-                    Err(_) => return Waited::Run(claim),
+                    Err(error) => {
+                        self.core.reporter.failed("claim", &error);
+                        return Waited::Run(claim);
+                    }
                 }
             }
             match self.look(key, question).await {
@@ -75,7 +79,7 @@ impl Cache {
     }
 }
 
-/// A lease of one's own. Dropped, it says that the run has ended without an entry.
+/// A lease of one's own, or one that was waited for in vain. Dropped, it says that the run has ended without an entry.
 pub(super) struct Held {
     /// `None`: there is nothing to be said any more.
     core: Option<Arc<Core>>,
@@ -88,8 +92,8 @@ impl Held {
         Self { core: Some(Arc::clone(core)), key: Arc::clone(key), token }
     }
 
-    /// There is an entry where it was.
-    pub(super) fn is_replaced(&mut self) {
+    /// It is not in the slot any more, or never was.
+    pub(super) fn is_over(&mut self) {
         self.core = None;
     }
 }

@@ -80,7 +80,7 @@ impl Fill {
         let stored = match self.wait_alone(set, &mut bound, shared).await {
             Ok(true) => {
                 if let Some(claim) = &mut self.claim {
-                    claim.is_used();
+                    claim.is_over();
                 }
                 Ok(())
             }
@@ -249,7 +249,7 @@ impl Fill {
         }
         let Some(token) = self.token() else { return true };
         let slot = bound.over(self.cache.core.backend.get_through(&self.key.primary)).await;
-        matches!(slot, Some(Ok(Some(value))) if Token::of(&value) == Some(token))
+        matches!(slot, Some(Ok(Some(value))) if Token::of(&value).is_some_and(|now| token.is_untouched_in(now)))
     }
 
     /// Shares nothing, and says nothing of later answers.

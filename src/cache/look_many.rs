@@ -14,16 +14,15 @@ use crate::{
 };
 
 impl Cache {
-    /// Looks many keys up in one call of the backend, and in a second one those of which a copy that lags says that they are
-    /// no hits. There are no variants of what is asked for so.
+    /// Looks many keys up in one call of the backend, and in a second one those of which a copy that lags may have said that
+    /// they are no hits. There are no variants of what is asked for so.
     pub(crate) async fn look_many<Q: Question>(&self, keys: &[OwnedKey], question: &Q) -> Vec<Looked<Q::Payload>> {
         let reads = self.reads();
-        let has_copy = |key: &OwnedKey| {
-            reads == Reads::Copies && self.core.lags && self.core.backend.get_now(&key.primary).is_some()
-        };
-        let copies: Vec<bool> = keys.iter().map(has_copy).collect();
         let mut looked = self.look_many_at(reads, keys, question).await;
-        let is_doubtful = |index: &usize| copies[*index] && self.is_doubtful(&looked[*index]);
+        // There is no copy of what is absent.
+        let is_there = |looked: &Looked<_>| !matches!(looked, Err(missed) if matches!(missed.reason, MissReason::Absent | MissReason::Backend));
+        let is_doubtful =
+            |index: &usize| reads == Reads::Copies && self.is_doubtful(&looked[*index]) && is_there(&looked[*index]);
         let doubtful: Vec<usize> = (0..keys.len()).filter(is_doubtful).collect();
         if doubtful.is_empty() {
             return looked;

@@ -109,6 +109,12 @@ pub(super) enum Step<P> {
 }
 
 impl Cache {
+    /// As of a caller that takes over from another one, and has found nothing itself.
+    pub(super) fn not_shared<P: Payload>(&self) -> Missed<P> {
+        let stores = self.core.stores.load(Ordering::Acquire);
+        Missed { stores, ..Missed::new(MissReason::NotShared) }
+    }
+
     /// Looks a key up, if the backend answers at once.
     #[inline]
     pub(crate) fn look_now<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Option<Looked<Q::Payload>> {

@@ -70,7 +70,8 @@ impl Cache {
         let _gate = self.overtake(primary, &mut self.core.bound()).await?;
         let backend = &self.core.backend;
         for _ in 0..ATTEMPTS {
-            let Some(was) = backend.get_through(primary).await? else { return Ok(false) };
+            // One that is not to be seen here, as of what is to be cleared still, may be there for others.
+            let Some(was) = backend.get_through(primary).await? else { break };
             let Some(marked) = self.marked_entry(&was) else { break };
             match self.replace(primary, &was, marked).await {
                 Ok(true) => return Ok(true),

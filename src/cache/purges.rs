@@ -123,8 +123,9 @@ impl Cache {
     pub(super) async fn mark_tag_key(&self, key: &str) -> Result<()> {
         let backend = &self.core.backend;
         for _ in 0..ATTEMPTS {
-            // A tag that is not there has no entry that could be served.
-            let Some(was) = backend.get_through(key).await?.as_ref().and_then(TagStamps::of) else { return Ok(()) };
+            // A tag that is not there has no entry that could be served; but others may see one that is not seen here, as of
+            // what is to be cleared still.
+            let Some(was) = backend.get_through(key).await?.as_ref().and_then(TagStamps::of) else { break };
             let token = was.to_value().to_bytes()?;
             let marked = TagStamps { soft: stamps::fresh(), ..was };
             let (core, own, lifetime) = (Arc::clone(&self.core), key.to_owned(), self.lifetime_of_tag(key));

@@ -156,7 +156,10 @@ impl Cache {
                     self.core.reporter.tell(&Event::Shared { key: &key.primary });
                     return Turn::Shared(record, key);
                 }
-                Waited::Lead(lead) => return Turn::Run(Fill::begin(self, key, lead, MissReason::NotShared), None),
+                Waited::Lead(lead) => {
+                    let missed = self.not_shared();
+                    return self.lead(key, question, lead, missed).await;
+                }
                 Waited::Alone(reason, id) => return Turn::Run(self.alone(key, reason, id), None),
                 Waited::LookUp(id) => moved = id.or(moved),
             }

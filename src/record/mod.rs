@@ -213,6 +213,11 @@ impl Token {
         self
     }
 
+    /// Whether nothing has happened to the slot that had this token, and has that one now.
+    pub(crate) fn is_untouched_in(self, now: Self) -> bool {
+        now == self || (self.is_held() && now == self.ended())
+    }
+
     pub(crate) fn into_value(self) -> Value {
         Value::from_bytes(Bytes::copy_from_slice(&self.0))
     }

@@ -177,8 +177,9 @@ impl TieredBackend {
     }
 
     async fn begin_alter<'a>(&'a self, key: &'a str) -> Result<(Change<'a>, Owed)> {
+        let change = Change::begin(&self.0, Of::Key(key), Does::Alter);
         let owed = self.0.make_up_for(key).await?;
-        Ok((Change::begin(&self.0, Of::Key(key), Does::Alter), owed))
+        Ok((change, owed))
     }
 }
 
@@ -271,8 +272,7 @@ impl Backend for TieredBackend {
         BackendFuture::new(async move {
             let (change, owed) = self.begin_alter(key).await?;
             if owed == Owed::Clear {
-                let why = "a clear is being made up for, and would take the sum away";
-                return change.end(Err(Error::message(ErrorKind::Unavailable, why)), |_| Stored::Nothing);
+                self.0.kept.delete(key).await?;
             }
             let sum = self.0.kept.increment(key, by).await;
             // Integers are not copied.

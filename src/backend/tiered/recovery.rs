@@ -105,7 +105,11 @@ impl Inner {
                 What::Key(_) => {
                     let delete = async {
                         let _one_at_a_time = self.recovery.lock().await;
-                        self.make(what, number).await
+                        // Somebody who asked for the key may have made it meanwhile, and stored something since.
+                        match self.missed.from(number) {
+                            Some((_, still)) if still == number => self.make(what, number).await,
+                            _ => Ok(()),
+                        }
                     };
                     Bound::new(PATIENCE).over(delete).await.is_some_and(|made| made.is_ok())
                 }

@@ -1,6 +1,6 @@
 //! One call on its way: is its result kept, is somebody computing it, or is it this caller's to compute?
 
-use std::{borrow::Cow, future::Future, slice, sync::Arc};
+use std::{borrow::Cow, future::Future, pin::Pin, slice, sync::Arc};
 
 use serde::Serialize;
 
@@ -199,14 +199,15 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         Fut: Future<Output = Result<V, E>>,
     {
         let outer = FillContext::current();
-        self.prepare(&mut fill, own).await;
+        // Made elsewhere: without optimization each has its room on the stack of all calls within this one.
+        boxed(|| self.prepare(&mut fill, own)).await;
         let result = fill.context().clone().scope(compute()).await;
         // It is as old as it is now, however long the backend takes.
         let now = self.cache.core.clock.now();
         fill.settle_tags().await;
         fill.hand_on(&outer);
         match result {
-            Ok(value) => Ok(self.keep(fill, own, &outer, value.into(), now).await),
+            Ok(value) => Ok(boxed(|| self.keep(fill, own, &outer, value.into(), now)).await),
             Err(error) => {
                 let stale =
                     |record: Arc<_>| self.cache.serve_stale(&fill.key, &record, |record| self.value(record, own));
@@ -356,4 +357,9 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             }
         }
     }
+}
+
+#[inline(never)]
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::pin(make())
 }

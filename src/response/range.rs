@@ -24,11 +24,12 @@ impl ByteRange {
     /// The range that a `Range` field asks for; `None` for several, for other units and for what is no range, which
     /// are all answered with the whole.
     pub(crate) fn of(field: &[u8]) -> Option<Self> {
+        let field = field.trim_ascii();
         let at = field.iter().position(|byte| *byte == b'=')?;
         if !field[..at].eq_ignore_ascii_case(b"bytes") {
             return None;
         }
-        let range = field[at + 1..].trim_ascii();
+        let range = field[at + 1..].trim_ascii_start();
         let at = range.iter().position(|byte| *byte == b'-')?;
         match (&range[..at], &range[at + 1..]) {
             (b"", last) => Some(Self::Last(number(last)?)),

@@ -101,7 +101,8 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let response = task::ready!(self.project().inner.poll(context))?;
-        Poll::Ready(Ok(response.map(Body::new)))
+        // In no box more than it has to be in.
+        Poll::Ready(Ok(response.map(|body| body.into_inner(Body::from).unwrap_or_else(Body::new))))
     }
 }
 

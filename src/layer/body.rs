@@ -118,6 +118,16 @@ impl<B: Body> CacheBody<B> {
         Self { kind: Kind::Inner { body } }
     }
 
+    /// A body of the origin's kind, if it is one already or all bytes are there to make one of.
+    #[cfg(feature = "axum")]
+    pub(super) fn into_inner(self, made_of: impl FnOnce(Bytes) -> B) -> Result<B, Self> {
+        match self.kind {
+            Kind::Whole { bytes } => Ok(made_of(bytes.unwrap_or_default())),
+            Kind::Inner { body } => Ok(body),
+            kind => Err(Self { kind }),
+        }
+    }
+
     pub(super) fn begun(read: Bytes, rest: Rest<B>) -> Self {
         Self { kind: Kind::Begun { body: Box::new(Begun::new(Some(read), rest)) } }
     }
@@ -182,18 +192,15 @@ impl<B: Body<Data = Bytes>> Begun<B> {
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
-    type Data = Bytes;
-    type Error = BodyError<B::Error>;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled<Self::Error> {
-        let frame = match self.project().kind.project() {
-            KindProjection::Whole { bytes } => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            KindProjection::Inner { body } => ready!(body.poll_frame(context)),
-            KindProjection::Begun { body } => ready!(body.poll_frame(context)),
-            KindProjection::Collected { rest: Some(rest), .. } => ready!(rest.poll_frame(context)),
-            KindProjection::Absent | KindProjection::Collected { ended: true, .. } => None,
-            KindProjection::Collected { frames, rest, ended } => match ready!(frames.poll_read(context)) {
+impl<B: Body<Data = Bytes>> KindProjection<'_, B> {
+    fn poll_frame(self, context: &mut Context<'_>) -> Polled<BodyError<B::Error>> {
+        let frame = match self {
+            Self::Whole { bytes } => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Inner { body } => ready!(body.poll_frame(context)),
+            Self::Begun { body } => ready!(body.poll_frame(context)),
+            Self::Collected { rest: Some(rest), .. } => ready!(rest.poll_frame(context)),
+            Self::Absent | Self::Collected { ended: true, .. } => None,
+            Self::Collected { frames, rest, ended } => match ready!(frames.poll_read(context)) {
                 Piece::Bytes(bytes) => Some(Ok(Frame::data(bytes))),
                 Piece::Rest(after) => ready!(rest.insert(Box::new(Begun::new(None, after))).poll_frame(context)),
                 Piece::CutOff => {
@@ -203,6 +210,19 @@ impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
             },
         };
         Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Origin)))
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for CacheBody<B> {
+    type Data = Bytes;
+    type Error = BodyError<B::Error>;
+
+    #[inline]
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled<Self::Error> {
+        match self.project().kind.project() {
+            KindProjection::Whole { bytes } => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            kind => kind.poll_frame(context),
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -117,15 +117,18 @@ impl<'a> Asked<'a> {
     /// Whether this is the value of a selector.
     #[inline]
     fn has(&self, selector: &Selector, value: Option<&[u8]>) -> bool {
-        match (selector, self.host) {
+        match (selector, self.host, value) {
+            _ if self.uri.scheme().is_some() => self.compares(selector, value),
+            (Selector::Host, HostField::Absent, None) => true,
             // Most write it as it is kept, in lower case.
-            (Selector::Host, HostField::Only(host))
-                if self.uri.scheme().is_none() && value == Some(host.as_bytes()) =>
-            {
-                true
-            }
-            _ => self.value(selector).as_deref() == value,
+            (Selector::Host, HostField::Only(host), Some(value)) if value == host.as_bytes() => true,
+            _ => self.compares(selector, value),
         }
+    }
+
+    #[inline(never)]
+    fn compares(&self, selector: &Selector, value: Option<&[u8]>) -> bool {
+        self.value(selector).as_deref() == value
     }
 
     /// The host in lower case. A target that names one goes before the field (RFC 9112 §3.2.2).

@@ -275,6 +275,6 @@ impl Cache {
     fn may_be_used(&self, key: &Key, record: &Record<Encoded>) -> bool {
         // What is stale is for those only who can make it anew.
         let decision = decide(self.core.clock.now(), self.space.stamp.now(), &record.meta, || false);
-        record.belongs_to(key.digested.as_str()) && matches!(decision, Decision::Fresh(_))
+        record.belongs_to(key.digested.as_str()) && decision == Decision::Fresh
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Cache, OwnedKey, Question,
-    lookup::{Looked, Missed, Step},
+    judge::Step,
+    lookup::{Looked, Missed},
 };
 use crate::{
     backend::Reads,
@@ -57,7 +58,7 @@ impl Cache {
             }
         };
         let now = self.core.clock.now();
-        let judge = |(key, value): (&OwnedKey, _)| match self.judge(now, key, Ok(value), question) {
+        let judge = |(key, value): (&OwnedKey, _)| match self.judge(now, key, self.read(key, Ok(value)), question) {
             Step::Ended(looked) => looked,
             Step::Variant(..) => Err(Missed::new(MissReason::Variant)),
         };

@@ -2,24 +2,22 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Cache, FillContext, fill::OwnedKey, turn::Question};
+use super::{Cache, FillContext, fill::OwnedKey, judge::Step, turn::Question};
 use crate::{
     backend::{BackendFuture, Reads},
     error::{Error, ErrorKind, Result},
-    freshness::{Decision, Times, Why, decide, decide_marked, is_cleared, is_due},
     key::Key,
     reason::MissReason,
-    record::{Hold, Payload, Record, is_lease},
-    stamps,
+    record::{Hold, Payload, Record},
     timer::Bound,
     value::Value,
 };
 
-/// An entry that may be used, and its times on the one reading of the clock.
+/// An entry that may be used, and the one reading of the clock that said so.
 #[derive(Debug)]
 pub(crate) struct Found<P> {
     pub(crate) record: Arc<Record<P>>,
-    pub(crate) times: Times,
+    pub(crate) now: u64,
     pub(crate) state: State,
     /// How many entries had been stored when the look began.
     pub(super) stores: u64,
@@ -67,7 +65,7 @@ impl<P: Payload> Missed<P> {
     }
 
     #[cold]
-    fn with_fallback(record: Arc<Record<P>>, question: &impl Question<Payload = P>) -> Self {
+    pub(super) fn with_fallback(record: Arc<Record<P>>, question: &impl Question<Payload = P>) -> Self {
         let fallback = question.takes(&record).then(|| Arc::clone(&record));
         Self { fallback, ..Self::with(MissReason::Expired, record) }
     }
@@ -101,11 +99,22 @@ impl KeyText for OwnedKey {
 
 pub(crate) type Looked<P> = Result<Found<P>, Missed<P>>;
 
-/// What the slot of the primary key says.
-pub(super) enum Step<P> {
-    Ended(Looked<P>),
-    /// The caller selects another variant, which would be under this key.
-    Variant(Arc<Record<P>>, String),
+/// What a backend says at once.
+pub(crate) enum Now<P> {
+    /// An entry that is fresh, with which nothing else is to be done. Most lookups end so, and all else is kept out of
+    /// their way.
+    Plain(Found<P>),
+    /// `None` if the backend has to be waited for.
+    Other(Option<Looked<P>>),
+}
+
+impl<P> Now<P> {
+    pub(super) fn into_looked(self) -> Option<Looked<P>> {
+        match self {
+            Self::Plain(found) => Some(Ok(found)),
+            Self::Other(looked) => looked,
+        }
+    }
 }
 
 impl Cache {
@@ -115,14 +124,16 @@ impl Cache {
         Missed { stores, ..Missed::new(MissReason::NotShared) }
     }
 
-    /// Looks a key up, if the backend answers at once.
+    /// Looks a key up, as far as the backend answers at once.
     #[inline]
-    pub(crate) fn look_now<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Option<Looked<Q::Payload>> {
+    pub(crate) fn look_now<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Now<Q::Payload> {
         if self.core.lags && FillContext::is_current() {
-            return None;
+            return Now::Other(None);
         }
-        let looked = self.look_now_at_copies(key, question)?;
-        if self.is_doubtful(&looked) { None } else { Some(looked) }
+        match self.look_now_at_copies(key, question) {
+            Now::Other(Some(looked)) if self.is_doubtful(&looked) => Now::Other(None),
+            now => now,
+        }
     }
 
     /// Whether it is to be asked for where entries are kept: copies that lag are for hits, not for misses and refreshes.
@@ -132,11 +143,31 @@ impl Cache {
     }
 
     #[inline]
-    fn look_now_at_copies<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Option<Looked<Q::Payload>> {
+    fn look_now_at_copies<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Now<Q::Payload> {
         let stores = self.core.stores.load(Ordering::Acquire);
-        let value = self.core.backend.get_now(key.primary())?;
+        let Some(value) = self.core.backend.get_now(key.primary()) else { return Now::Other(None) };
         let now = self.core.clock.now();
-        let looked = match self.judge(now, key, value, question) {
+        match self.read(key, value) {
+            Ok(record) if self.is_plain(now, &record, question) => {
+                if question.takes(&record) {
+                    return Now::Plain(Found { record, now, state: State::Fresh, stores });
+                }
+                Now::Other(Some(Err(Missed { stores, now, ..Missed::with(MissReason::IsStale, record) })))
+            }
+            read => Now::Other(self.look_further_now(now, key, read, question, stores)),
+        }
+    }
+
+    #[inline(never)]
+    fn look_further_now<Q: Question>(
+        &self,
+        now: u64,
+        key: &impl KeyText,
+        read: Result<Arc<Record<Q::Payload>>, MissReason>,
+        question: &Q,
+        stores: u64,
+    ) -> Option<Looked<Q::Payload>> {
+        let looked = match self.judge(now, key, read, question) {
             Step::Ended(looked) => looked,
             Step::Variant(primary, variant) => {
                 let value = self.core.backend.get_now(&variant)?;
@@ -162,7 +193,7 @@ impl Cache {
         let reads = self.reads();
         let mut doubtful = None;
         if reads == Reads::Copies {
-            match self.look_now_at_copies(key, question) {
+            match self.look_now_at_copies(key, question).into_looked() {
                 Some(looked) if !self.is_doubtful(&looked) => return looked,
                 looked => doubtful = looked,
             }
@@ -199,7 +230,7 @@ impl Cache {
             Err(get) => (in_time(&mut bound, get).await, WasCopy(false)),
         };
         let mut now = self.core.clock.now();
-        let looked = match self.judge(now, key, value, question) {
+        let looked = match self.judge(now, key, self.read(key, value), question) {
             Step::Ended(looked) => looked,
             Step::Variant(primary, variant) => {
                 let value = in_time(&mut bound, reads.get(backend, &variant)).await;
@@ -224,131 +255,6 @@ impl Cache {
             }
         };
         (looked, was_copy)
-    }
-
-    #[inline]
-    pub(super) fn judge<Q: Question>(
-        &self,
-        now: u64,
-        key: &impl KeyText,
-        value: Result<Option<Value>>,
-        question: &Q,
-    ) -> Step<Q::Payload> {
-        let record = match self.read(key, value) {
-            Ok(record) => record,
-            Err(reason) => return Step::Ended(Err(Missed::new(reason))),
-        };
-        if question.is_answered_by(&record.payload) {
-            return Step::Ended(self.judge_record(now, key, record, question));
-        }
-        if is_cleared(self.space.stamp.now(), &record.meta) {
-            return Step::Ended(Err(Missed::new(MissReason::Cleared)));
-        }
-        let variant = question.variant_key(key.primary(), &record);
-        Step::Variant(record, variant)
-    }
-
-    fn judge_variant<Q: Question>(
-        &self,
-        now: u64,
-        key: &impl KeyText,
-        value: Result<Option<Value>>,
-        question: &Q,
-        primary: Arc<Record<Q::Payload>>,
-    ) -> Looked<Q::Payload> {
-        let looked = match self.read(key, value) {
-            Ok(record) if question.is_answered_by(&record.payload) => self.judge_record(now, key, record, question),
-            Ok(_) | Err(MissReason::Absent) => Err(Missed::new(MissReason::Variant)),
-            Err(reason) => Err(Missed::new(reason)),
-        };
-        looked.map_err(|missed| Missed { primary: Some(primary), ..missed })
-    }
-
-    /// What an entry is good for, on one reading of the clock.
-    #[inline]
-    fn judge_record<Q: Question>(
-        &self,
-        now: u64,
-        key: &impl KeyText,
-        record: Arc<Record<Q::Payload>>,
-        question: &Q,
-    ) -> Looked<Q::Payload> {
-        let has_failed = || question.rescues() || self.is_spared(now, key.primary(), question, &record);
-        let (times, mut state) = match decide(now, self.space.stamp.now(), &record.meta, has_failed) {
-            Decision::Fresh(times) => (times, State::Fresh),
-            Decision::Stale(times) => (times, State::Stale),
-            Decision::Spared(times) => (times, State::Spared),
-            Decision::Miss(Why::Cleared) => return Err(Missed::new(MissReason::Cleared)),
-            Decision::Fallback(_) => return Err(Missed::with_fallback(record, question)),
-            Decision::Miss(Why::Expired) => return Err(Missed::with(MissReason::Expired, record)),
-            Decision::Miss(Why::Skewed) => return Err(Missed::with(MissReason::Skewed, record)),
-        };
-        if !question.takes(&record) {
-            return Err(Missed::with(MissReason::IsStale, record));
-        }
-        let early = question.early();
-        if state == State::Fresh && !early.is_off() && is_due(now, &record.meta, early, stamps::draw) {
-            state = State::Due;
-        }
-        Ok(Found { record, times, state, stores: 0 })
-    }
-
-    /// The record of a value, if it belongs to this key.
-    #[inline]
-    pub(super) fn read<P: Payload>(
-        &self,
-        key: &impl KeyText,
-        value: Result<Option<Value>>,
-    ) -> Result<Arc<Record<P>>, MissReason> {
-        let value = match value {
-            Ok(Some(value)) if is_lease(&value) => return Err(MissReason::Absent),
-            Ok(Some(value)) => value,
-            Ok(None) => return Err(MissReason::Absent),
-            Err(error) => return Err(self.failed("get", &error, MissReason::Backend)),
-        };
-        let record = match Record::<P>::from_value(value) {
-            Ok(record) => record,
-            Err(error) => return Err(self.failed("decode", &error, MissReason::Unreadable)),
-        };
-        if !record.belongs_to(key.digested()) {
-            return Err(MissReason::Collision);
-        }
-        Ok(record)
-    }
-
-    #[cold]
-    pub(super) fn failed(&self, operation: &'static str, error: &Error, reason: MissReason) -> MissReason {
-        self.core.reporter.failed(operation, error);
-        reason
-    }
-
-    /// What an entry is good for that depends on something that was marked stale, or purged.
-    #[cold]
-    fn marked<Q: Question>(
-        &self,
-        now: u64,
-        key: &impl KeyText,
-        found: Found<Q::Payload>,
-        question: &Q,
-        hold: Hold,
-        stores: u64,
-    ) -> Looked<Q::Payload> {
-        let record = found.record;
-        let has_failed = || question.rescues() || self.is_spared(now, key.primary(), question, &record);
-        let missed = match decide_marked(now, &record.meta, has_failed) {
-            _ if hold == Hold::Gone => Missed::with(MissReason::Purged, record),
-            Decision::Stale(times) => return Ok(Found { record, times, state: State::Stale, stores }),
-            Decision::Spared(times) => return Ok(Found { record, times, state: State::Spared, stores }),
-            Decision::Fallback(_) => Missed::with_fallback(record, question),
-            Decision::Fresh(_) | Decision::Miss(_) => Missed::with(MissReason::Purged, record),
-        };
-        Err(Missed { stores, now, ..missed })
-    }
-
-    /// Whether the origin of a record has failed, so lately that it is not to be asked again.
-    #[cold]
-    fn is_spared<Q: Question>(&self, now: u64, primary: &str, question: &Q, record: &Record<Q::Payload>) -> bool {
-        self.core.failures.is_set(self.core.marker(primary, question.id(Some(&record.payload))), now)
     }
 }
 

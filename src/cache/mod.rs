@@ -12,6 +12,7 @@ mod ending;
 mod entry;
 mod fill;
 mod functions;
+mod judge;
 mod kept;
 mod lanes;
 mod lifetime;
@@ -45,7 +46,7 @@ pub(crate) use self::{
     background::{Background, Handover},
     fill::{Fill, OwnedKey, Place},
     lifetime::Lifetime,
-    lookup::{Found, State},
+    lookup::{Found, Looked, Now, State},
     refresh::Late,
     tags::Kind,
     turn::{Question, Turn},

@@ -20,7 +20,7 @@ impl Cache {
     /// written once it is a quarter of `idle`, by one caller. Without a runtime nothing is moved.
     #[cold]
     pub(crate) fn slide<P>(&self, primary: &str, found: &Found<P>, idle: Duration) {
-        let Some(until) = freshness::slid(&found.record.meta, found.times, idle) else { return };
+        let Some(until) = freshness::slid(found.now, &found.record.meta, idle) else { return };
         let Ok(runtime) = Handle::try_current() else { return };
         let Role::Leader(lead) = self.core.flights.join(&Arc::from(primary), ID) else { return };
         let (cache, nonce) = (self.clone(), found.record.meta.nonce);

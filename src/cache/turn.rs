@@ -100,7 +100,7 @@ impl Cache {
             Joined::Waits(follower) => Turn::Wait(follower, key),
             Joined::Leads(lead) => {
                 if self.has_stored_since(missed) {
-                    if let Some(Ok(found)) = self.look_now(&key, question) {
+                    if let Some(Ok(found)) = self.look_now(&key, question).into_looked() {
                         lead.end(Outcome::LookUp);
                         return Turn::Hit(found, key);
                     }

@@ -71,9 +71,9 @@ impl Said {
             return Decision::Miss(Why::Expired);
         }
         if has_failed {
-            return Decision::Spared(self.times(now));
+            return Decision::Spared;
         }
-        if revalidates { Decision::Stale(self.times(now)) } else { Decision::Fallback(self.times(now)) }
+        if revalidates { Decision::Stale } else { Decision::Fallback }
     }
 
     fn decided(&self, now: i128, is_cleared: bool, has_failed: bool) -> Decision {
@@ -84,7 +84,7 @@ impl Said {
             return Decision::Miss(Why::Skewed);
         }
         if self.fresh.is_ahead_of(now) {
-            return Decision::Fresh(self.times(now));
+            return Decision::Fresh;
         }
         self.stale(now, has_failed)
     }
@@ -166,7 +166,7 @@ fn answering(has_failed: bool, asked: &mut u32) -> impl FnOnce() -> bool {
 
 /// Only what there is something stale of needs to know.
 fn asks(decision: &Decision) -> u32 {
-    u32::from(matches!(decision, Decision::Stale(_) | Decision::Spared(_) | Decision::Fallback(_)))
+    u32::from(matches!(decision, Decision::Stale | Decision::Spared | Decision::Fallback))
 }
 
 proptest! {
@@ -192,6 +192,12 @@ proptest! {
         let mut asked = 0;
         prop_assert_eq!(decide_marked(now, &meta, answering(has_failed, &mut asked)), expected);
         prop_assert_eq!(asked, asks(&expected));
+    }
+
+    #[test]
+    fn the_times_are_what_the_documentation_says(now in reading(), meta in record()) {
+        let said = Said::by(&meta);
+        prop_assert_eq!(times(now, &meta), said.times(now.into()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cache::{Found, State},
-    freshness::Times,
+    freshness::times,
     record::Record,
     response::{Filled, StoredResponse},
 };
@@ -34,14 +34,18 @@ pub(super) struct Stored {
 }
 
 enum By {
-    Hit { times: Times, state: State },
+    /// By an entry, at the time that it was found to be one that may be used.
+    Hit {
+        now: u64,
+        state: State,
+    },
     Sharing,
 }
 
 impl Stored {
     pub(super) fn hit(found: Found<StoredResponse>, rules: &Arc<Rules>, plan: Use, extensions: Extensions) -> Self {
-        let Found { record, times, state, .. } = found;
-        Self { record, rules: Arc::clone(rules), plan, extensions, by: By::Hit { times, state } }
+        let Found { record, now, state, .. } = found;
+        Self { record, rules: Arc::clone(rules), plan, extensions, by: By::Hit { now, state } }
     }
 
     pub(super) fn shared(
@@ -83,10 +87,11 @@ impl Stored {
     #[inline]
     fn made(&self, slot: usize) -> Option<HeaderValue> {
         match (self.rules.made.get(slot)?, &self.by) {
-            (Made::Age, By::Hit { times, .. }) => Some(age::value(times.age / 1_000)),
+            (Made::Age, By::Hit { now, .. }) => Some(age::value(times(*now, &self.record.meta).age / 1_000)),
             (Made::HitHeader, By::Hit { .. }) => Some(TRUE.clone()),
-            (Made::Status, By::Hit { times, .. }) => {
-                self.rules.cache_status.as_ref().map(|cache| self.status().field(cache, Some(*times)))
+            (Made::Status, By::Hit { now, .. }) => {
+                let times = times(*now, &self.record.meta);
+                self.rules.cache_status.as_ref().map(|cache| self.status().field(cache, Some(times)))
             }
             (Made::Status, By::Sharing) => {
                 self.rules.cache_status.as_ref().map(|cache| CacheStatus::Shared.field(cache, None))

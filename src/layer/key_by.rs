@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ptr};
 
-use http::{Extensions, Method, Request, Uri, request};
+use http::{Extensions, Method, Request, Uri, request, uri::PathAndQuery};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
@@ -44,14 +44,10 @@ impl<'a> Target<'a> {
         let Some(uri) = original(&parts.extensions) else {
             return Self { uri: &parts.uri, path: parts.uri.path(), query: parts.uri.query(), is_rewritten: false };
         };
-        let (path, query) = (uri.path(), uri.query());
+        let text = |uri: &'a Uri| uri.path_and_query().map(PathAndQuery::as_str);
         // Mostly a copy of the same text.
-        let is_same = ptr::eq(path, parts.uri.path())
-            && match (query, parts.uri.query()) {
-                (Some(one), Some(other)) => ptr::eq(one, other),
-                (one, other) => one == other,
-            };
-        Self { uri, path, query, is_rewritten: !is_same && is_rewritten(parts, uri) }
+        let is_same = text(uri).zip(text(&parts.uri)).is_some_and(|(one, other)| ptr::eq(one, other));
+        Self { uri, path: uri.path(), query: uri.query(), is_rewritten: !is_same && is_rewritten(parts, uri) }
     }
 
     pub(super) fn path(self) -> &'a str {
@@ -80,6 +76,7 @@ fn original(_: &Extensions) -> Option<&Uri> {
     None
 }
 
+#[cold]
 fn is_rewritten(parts: &request::Parts, original: &Uri) -> bool {
     let (path, written) = (parts.uri.path(), original.path());
     let is_stripped = is_nested(&parts.extensions) && (written.ends_with(path) || path == "/");

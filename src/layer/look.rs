@@ -10,7 +10,7 @@ use super::{
     rules::Use,
 };
 use crate::{
-    cache::{Found, OwnedKey, Question, State, Turn},
+    cache::{Found, Looked, Now, OwnedKey, Question, State, Turn},
     key::Key,
     observe::Event,
     reason::{BypassReason, MissReason},
@@ -69,21 +69,24 @@ impl CacheLayer {
             let fill = self.cache.alone(key.clone(), MissReason::Forced, ask.id(None));
             return Look::Turn(Turn::Run(fill, None), key, plan);
         }
-        match self.cache.look_now(&key, &ask) {
-            Some(Ok(found)) if found.state == State::Fresh => {
-                self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
-                self.cache.note(&found.record);
-                Look::Hit(found, plan)
-            }
-            Some(Ok(found)) => Look::Serve(found, OwnedKey::from(&key), plan),
-            Some(Err(missed)) => match plan.on_miss {
-                Some(reason) => Look::Bypass(reason),
-                None => {
-                    let key = OwnedKey::from(&key);
-                    Look::Turn(self.cache.begin(key.clone(), &ask, &missed), key, plan)
-                }
-            },
-            None => Look::Wait(OwnedKey::from(&key), plan),
+        let found = match self.cache.look_now(&key, &ask) {
+            Now::Plain(found) => found,
+            Now::Other(Some(Ok(found))) if found.state == State::Fresh => found,
+            Now::Other(looked) => return self.other(looked, &key, plan, &ask),
+        };
+        self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
+        self.cache.note(&found.record);
+        Look::Hit(found, plan)
+    }
+
+    #[inline(never)]
+    fn other(&self, looked: Option<Looked<StoredResponse>>, key: &Key, plan: Use, ask: &Ask<'_>) -> Look {
+        let key = OwnedKey::from(key);
+        match (looked, plan.on_miss) {
+            (Some(Ok(found)), _) => Look::Serve(found, key, plan),
+            (Some(Err(_)), Some(reason)) => Look::Bypass(reason),
+            (Some(Err(missed)), None) => Look::Turn(self.cache.begin(key.clone(), ask, &missed), key, plan),
+            (None, _) => Look::Wait(key, plan),
         }
     }
 }

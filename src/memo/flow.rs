@@ -11,7 +11,7 @@ use super::{
     question::Ask,
 };
 use crate::{
-    cache::{Fill, FillContext, Found, Kind, Late, Lifetime, OwnedKey, State as Use, Turn},
+    cache::{Fill, FillContext, Found, Kind, Late, Lifetime, Now, OwnedKey, State as Use, Turn},
     flight::Follower,
     key::Key,
     observe::Event,
@@ -98,17 +98,25 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         }
         let ask = self.ask(own, None);
         match self.cache.look_now(&key, &ask) {
-            Some(Ok(found)) => match found.record.payload.at_hand().filter(|_| found.state == Use::Fresh) {
-                // A live one was judged when it was found.
-                Some(value) if found.record.payload.live().is_some() || ask.is_taken(value) => {
-                    core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
-                    self.slide(key.backend.as_str(), &found);
-                    State::Ready(Arc::clone(value))
-                }
-                _ => State::later(Later::Ask(OwnedKey::from(&key))),
-            },
-            Some(Err(missed)) => State::later(Later::Turn(self.cache.begin(OwnedKey::from(&key), &ask, &missed))),
-            None => State::later(Later::Ask(OwnedKey::from(&key))),
+            Now::Plain(found) => self.at_hand(&found, &key, &ask),
+            Now::Other(Some(Ok(found))) if found.state == Use::Fresh => self.at_hand(&found, &key, &ask),
+            Now::Other(Some(Err(missed))) => {
+                State::later(Later::Turn(self.cache.begin(OwnedKey::from(&key), &ask, &missed)))
+            }
+            Now::Other(Some(Ok(_)) | None) => State::later(Later::Ask(OwnedKey::from(&key))),
+        }
+    }
+
+    #[inline]
+    fn at_hand(&self, found: &Found<Memo<T>>, key: &Key, ask: &Ask<'_, T>) -> State<T> {
+        match found.record.payload.at_hand() {
+            // A live one was judged when it was found.
+            Some(value) if found.record.payload.live().is_some() || ask.is_taken(value) => {
+                self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
+                self.slide(key.backend.as_str(), found);
+                State::Ready(Arc::clone(value))
+            }
+            _ => State::later(Later::Ask(OwnedKey::from(key))),
         }
     }
 

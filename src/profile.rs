@@ -112,6 +112,9 @@ impl Profile {
 
     /// How long an origin that has failed is not asked again for a key that has a stale entry to serve. 10 seconds by
     /// default; zero asks at every request.
+    ///
+    /// A cache remembers some 4 000 such keys at once, in this process; of more than that it forgets some before their
+    /// time.
     #[doc(alias = "throttle")]
     pub const fn failure_backoff(self, backoff: Duration) -> Self {
         Self { failure_backoff: Some(backoff), ..self }

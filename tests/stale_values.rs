@@ -27,6 +27,7 @@ on_both_backends! {
     a_stale_value_is_served_to_all_but_the_one_who_computes,
     a_stale_value_is_made_anew_behind_its_callers_if_the_computation_is_owned,
     an_error_is_answered_with_what_is_kept_and_the_origin_left_alone,
+    each_of_a_thousand_keys_has_a_backoff_of_its_own,
     a_failed_refresh_is_not_tried_again_before_the_backoff_is_over,
     a_purge_takes_the_stale_value_too,
     what_is_stale_is_not_there_for_explicit_calls,
@@ -96,6 +97,25 @@ async fn an_error_is_answered_with_what_is_kept_and_the_origin_left_alone(cache:
     clock.advance(10 * MINUTE);
     assert_eq!(fail(&cache, profile).await, Err("down"), "after its end");
     assert_eq!(cache.stats().origin_failures, 2);
+}
+
+async fn each_of_a_thousand_keys_has_a_backoff_of_its_own(cache: Cache, clock: ManualClock) {
+    let (profile, runs) = (hardy().failure_backoff(5 * SECOND), AtomicUsize::new(0));
+    let keys: Vec<_> = (0..1_000).map(|n| format!("key {n}")).collect();
+    for key in &keys {
+        cache.get_or_compute(key, profile, async || "old".to_owned()).await;
+    }
+    clock.advance(5 * MINUTE);
+    for _ in 0..3 {
+        for key in &keys {
+            let failing = async || {
+                runs.fetch_add(1, Ordering::SeqCst);
+                Err::<String, _>("down")
+            };
+            assert_eq!(cache.try_get_or_compute(key, profile, failing).await.as_deref(), Ok("old"));
+        }
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), keys.len());
 }
 
 async fn a_failed_refresh_is_not_tried_again_before_the_backoff_is_over(cache: Cache, clock: ManualClock) {

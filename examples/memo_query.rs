@@ -101,7 +101,7 @@ fn router(app: App) -> Router {
 #[tokio::main]
 async fn main() -> Result<(), axum_caching::BoxError> {
     let port = std::env::var("PORT").unwrap_or_else(|_| "3000".to_owned());
-    let listener = tokio::net::TcpListener::bind(format!("0.0.0.0:{port}")).await?;
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     println!("listening on http://localhost:{port}/authors/1/books");
     Ok(axum::serve(listener, router(App::new(Duration::from_millis(500))?)).await?)
 }

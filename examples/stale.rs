@@ -4,7 +4,7 @@
 //! cargo run --example stale
 //! curl -i http://127.0.0.1:3000/weather              # takes a second: `fwd=uri-miss; stored`
 //! curl -i http://127.0.0.1:3000/weather              # at once: `hit; ttl=1`
-//! sleep 3; curl -i http://127.0.0.1:3000/weather     # at once: `hit; ttl=-1`, and made anew behind you
+//! sleep 3; curl -i http://127.0.0.1:3000/weather     # at once: `hit; ttl=-2`, and made anew behind you
 //! curl -X POST http://127.0.0.1:3000/outage          # from here on the handler fails
 //! sleep 12; curl -i http://127.0.0.1:3000/weather    # 200: `hit; detail=stale-if-error`
 //! curl -X PUT http://127.0.0.1:3000/weather          # a write: the page is gone, and the failure shows

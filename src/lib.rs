@@ -29,14 +29,19 @@
 //!
 //! The second `GET /items/7` within a minute is answered from memory, with `hit_cache: True`. A thousand that come at
 //! once while it is missing run the handler once. [`cache.delete_cached("/items/7")`](Cache::delete_cached) purges it,
-//! in all its variants, and no run of the handler that began before brings it back.
+//! in all its variants (host, `Vary`), and no run of the handler that began before brings it back.
 //!
 //! # Careful by default
 //!
 //! The layer leaves alone what it cannot know to be the same for everybody: requests with `Authorization` or `Cookie`,
 //! methods other than GET and HEAD, responses with `Set-Cookie`, `Cache-Control: no-store`, `private` or `no-cache`,
 //! `Vary: *`, errors, partial answers, streams. `Vary` and the host select variants; the query is in the key. Each
-//! default has an option, and each response says what was done, and why, in a [`CacheStatus`] among its extensions.
+//! default has an option, and each response says what was done, and why, in a [`CacheStatus`] among its extensions
+//! ([`cache_status`](CacheLayer::cache_status) makes it a field that curl shows).
+//!
+//! What else a handler reads of a request, as `X-Api-Key` or the address of the client, goes into
+//! [`vary_by`](CacheLayer::vary_by) or the key. What checks who somebody is goes outside the cache, into a `.layer(..)` after
+//! it: a hit runs nothing that is inside. `Router::layer` is around the routes above it alone.
 //!
 //! # Functions
 //!

@@ -78,7 +78,7 @@ impl BypassReason {
                  or say that it does not matter with `CacheLayer::ignore_authorization()`",
             ),
             Self::Cookie => Some(
-                "name the cookies that matter with `CacheLayer::cookies(Cookies::only([..]))`, \
+                "name the cookies that matter with `CacheLayer::cookies(Cookies::only([..]))`, all others do not matter then, \
                  or say that none does with `CacheLayer::ignore_cookies()`",
             ),
             Self::BodyNotInKey => Some("put the body into the key with `CacheLayer::key_by_body(limit)`"),
@@ -239,6 +239,40 @@ impl NotStored {
             Self::TimedOut => "timed-out",
             Self::TooManyDependencies => "too-many-dependencies",
             Self::Backend => "backend",
+        }
+    }
+
+    /// What to write if such responses are to be kept.
+    ///
+    /// ```
+    /// use axum_caching::NotStored;
+    ///
+    /// assert!(NotStored::SetCookie.hint().unwrap().contains("strip_set_cookie"));
+    /// assert_eq!(NotStored::Refused.hint(), None);
+    /// ```
+    pub fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::NoLifetime => {
+                Some("give it one, with `CachePolicy::ttl(..)` from the handler or `CacheLayer::ttl(..)`")
+            }
+            Self::NoStore | Self::Private | Self::NoCache => {
+                Some("take the field out of the response, or pass over it with `CacheLayer::override_cache_control()`")
+            }
+            Self::SetCookie => Some(
+                "let only those set a cookie who have to, or keep the response without it with \
+                 `CacheLayer::strip_set_cookie()`",
+            ),
+            Self::Status => Some(
+                "say so from the handler with `CachePolicy::ttl(..)`, or with `CacheLayer::response_filter(..)`; \
+                 404 and its like for a while with `CacheLayer::negative_ttl(..)`",
+            ),
+            Self::VaryCredentials => {
+                Some("name the field with `CacheLayer::vary_by(..)`, or the cookies with `CacheLayer::cookies(..)`")
+            }
+            Self::TooLarge => {
+                Some("raise `CacheLayer::max_body_size(bytes)`, and see what one entry of the backend may take")
+            }
+            _ => None,
         }
     }
 

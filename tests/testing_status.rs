@@ -79,6 +79,7 @@ async fn an_answer_that_is_not_kept_is_named() {
     let message = complaint(|| assert_hit!(response));
     assert!(message.contains("a miss (absent) whose answer is not kept (set-cookie)"), "{message}");
     assert!(message.contains("`NotStored::SetCookie`"), "{message}");
+    assert!(message.contains(NotStored::SetCookie.hint().unwrap()), "{message}");
     let message = complaint(|| assert_not_stored!(response, NotStored::Private));
     assert!(message.starts_with("expected a miss whose answer is not kept (private), found"), "{message}");
 }

@@ -33,7 +33,8 @@ impl Cache {
     }
 
     /// A cache as the environment says, by `CACHE_URL` and the variables of Flask-Caching; see
-    /// [`CacheConfig::from_vars`].
+    /// [`CacheConfig::from_vars`]. Without `CACHE_URL` and `CACHE_TYPE` it is `memory://`. Any other variable that begins with
+    /// `CACHE_` is an error.
     ///
     /// ```
     /// # #[cfg(feature = "memory")] {

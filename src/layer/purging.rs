@@ -51,7 +51,7 @@ impl Cache {
     }
 
     /// As [`CacheLayer::purge_path`], where the layers are not at hand: it reaches those that have
-    /// [`tag_by_path`](CacheLayer::tag_by_path), and it is no error if there is none.
+    /// [`tag_by_path`](CacheLayer::tag_by_path), and it is no error if there is none: then nothing is purged.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -79,7 +79,8 @@ impl Cache {
         self.purge().path(path).mark_stale().run().await.into_result()
     }
 
-    /// As [`CacheLayer::purge_route`], where the layers are not at hand.
+    /// As [`CacheLayer::purge_route`], where the layers are not at hand: it reaches those that have
+    /// [`tag_by_route`](CacheLayer::tag_by_route), and it is no error if there is none: then nothing is purged.
     ///
     /// # Errors
     ///
@@ -127,7 +128,7 @@ impl Purge {
     }
 
     /// What layers with [`tag_by_path`](CacheLayer::tag_by_path) have stored for a path, with all queries, as
-    /// [`Cache::purge_path`].
+    /// [`Cache::purge_path`]. It is no error if there is no such layer, and then nothing is purged.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -145,7 +146,8 @@ impl Purge {
         self.with_tag(Kind::Path, &encoded).with_tag(Kind::Path, path)
     }
 
-    /// What layers with [`tag_by_route`](CacheLayer::tag_by_route) have stored for a route, as [`Cache::purge_route`].
+    /// What layers with [`tag_by_route`](CacheLayer::tag_by_route) have stored for a route, as [`Cache::purge_route`]. It
+    /// is no error if there is no such layer, and then nothing is purged.
     #[cfg(feature = "axum")]
     pub fn route(self, pattern: &str) -> Self {
         self.with_tag(Kind::Route, pattern)

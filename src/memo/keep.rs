@@ -32,7 +32,8 @@ pub struct Live(());
     message = "`{T}` cannot be kept as bytes",
     label = "this value has no serde form",
     note = "derive `serde::Serialize` and `serde::Deserialize` for it; or keep it as it is, in memory: \
-            `.live()` on the memoizer, `#[memoize(live, ..)]` on the function"
+            `.live()` on the memoizer, `#[memoize(live, ..)]` on the function",
+    note = "return what is in a `Json<T>`, and not that; for a whole response there is `CacheLayer`"
 )]
 pub trait Keep<T>: form::Form<T> {}
 
@@ -50,7 +51,8 @@ pub(super) mod form {
         message = "`{T}` cannot be kept as bytes",
         label = "this value has no serde form",
         note = "derive `serde::Serialize` and `serde::Deserialize` for it; or keep it as it is, in memory: \
-                `.live()` on the memoizer, `#[memoize(live, ..)]` on the function"
+                `.live()` on the memoizer, `#[memoize(live, ..)]` on the function",
+        note = "return what is in a `Json<T>`, and not that; for a whole response there is `CacheLayer`"
     )]
     pub trait Form<T>: Send + Sync + 'static {
         fn keep(value: Arc<T>, way: Way) -> Memo<T>;

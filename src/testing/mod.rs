@@ -3,6 +3,7 @@
 //! ```toml
 //! [dev-dependencies]
 //! axum-caching = { version = "0.1", features = ["testing"] }
+//! tower = { version = "0.5", features = ["util"] }    # sends a request to a router
 //! ```
 //!
 //! - [`ManualClock`]: give its [`clock`](ManualClock::clock) to the cache *and* to the backend, and entries expire when

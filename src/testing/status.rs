@@ -261,7 +261,10 @@ fn advice(found: Option<CacheStatus>) -> String {
                 .to_owned()
         }
         Some(CacheStatus::Shared) => "a run was under way that another request had begun".to_owned(),
-        Some(CacheStatus::Miss { not_stored: Some(why), .. }) => format!("see `NotStored::{why:?}`"),
+        Some(CacheStatus::Miss { not_stored: Some(why), .. }) => match why.hint() {
+            Some(hint) => format!("see `NotStored::{why:?}`; if such responses are to be kept, {hint}"),
+            None => format!("see `NotStored::{why:?}`"),
+        },
         Some(CacheStatus::Miss { reason, .. }) => of_miss(reason),
         Some(CacheStatus::Bypass(reason)) => match reason.hint() {
             Some(hint) => format!("if such requests are to be cached, {hint}"),

@@ -5,14 +5,13 @@ use quote::{ToTokens, quote};
 use syn::{
     Attribute, Error, Expr, FnArg, Pat, Receiver, Result, Signature, Token, Type, Visibility,
     parse::{ParseStream, Parser},
-    visit::Visit,
     visit_mut::VisitMut,
 };
 
 use crate::{
     args::Args,
     generics::Named,
-    mention::{mentions, mentions_any, mentions_self},
+    mention::{borrow, mentions, mentions_any, mentions_self},
     patterns,
     value::Value,
 };
@@ -228,34 +227,6 @@ impl Function {
         let others = self.arguments.iter().filter(|argument| !argument.is_of_key);
         !mentions_self(expr) && !mentions_any(expr, others.flat_map(|argument| &argument.bindings))
     }
-}
-
-/// Where a type borrows, as far as can be seen.
-fn borrow(ty: &Type) -> Option<Span> {
-    struct Borrows(Option<Span>);
-    impl<'ast> Visit<'ast> for Borrows {
-        fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
-            let is_static = reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
-            if is_static {
-                return self.visit_type(&reference.elem);
-            }
-            self.0.get_or_insert(reference.and_token.span);
-        }
-
-        fn visit_lifetime(&mut self, lifetime: &'ast syn::Lifetime) {
-            if lifetime.ident != "static" {
-                self.0.get_or_insert(lifetime.apostrophe);
-            }
-        }
-
-        // What a function takes is not what it holds.
-        fn visit_type_bare_fn(&mut self, _: &'ast syn::TypeBareFn) {}
-
-        fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
-    }
-    let mut borrows = Borrows(None);
-    borrows.visit_type(ty);
-    borrows.0
 }
 
 fn check_kind(args: &Args, signature: &Signature) -> Result<()> {

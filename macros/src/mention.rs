@@ -1,7 +1,8 @@
 //! What can be told from tokens alone: which names they use, and whether they are still the same.
 
-use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
+use syn::{Type, visit::Visit};
 
 /// Whether tokens name something, as far as can be seen: format strings count, fields and parts of paths do not.
 ///
@@ -82,6 +83,34 @@ fn feed(token: &str, state: &mut u128) {
     for byte in token.bytes().chain([0xff]) {
         *state = (*state ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
     }
+}
+
+/// Where a type borrows, as far as can be seen.
+pub(crate) fn borrow(ty: &Type) -> Option<Span> {
+    struct Borrows(Option<Span>);
+    impl<'ast> Visit<'ast> for Borrows {
+        fn visit_type_reference(&mut self, reference: &'ast syn::TypeReference) {
+            let is_static = reference.lifetime.as_ref().is_some_and(|lifetime| lifetime.ident == "static");
+            if is_static {
+                return self.visit_type(&reference.elem);
+            }
+            self.0.get_or_insert(reference.and_token.span);
+        }
+
+        fn visit_lifetime(&mut self, lifetime: &'ast syn::Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.get_or_insert(lifetime.apostrophe);
+            }
+        }
+
+        // What a function takes is not what it holds.
+        fn visit_type_bare_fn(&mut self, _: &'ast syn::TypeBareFn) {}
+
+        fn visit_parenthesized_generic_arguments(&mut self, _: &'ast syn::ParenthesizedGenericArguments) {}
+    }
+    let mut borrows = Borrows(None);
+    borrows.visit_type(ty);
+    borrows.0
 }
 
 #[cfg(test)]

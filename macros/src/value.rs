@@ -4,6 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Error, GenericArgument, PathArguments, Result, ReturnType, Type, TypeImplTrait, visit::Visit};
 
+use crate::mention::borrow;
+
 /// The value that is kept.
 pub(crate) struct Value {
     /// `T`.
@@ -33,6 +35,10 @@ impl Value {
             },
             None => (&**output, false),
         };
+        if let Some(borrowed) = borrow(value) {
+            let message = "a result is kept for longer than its call: return it owned, as `String` for `&str`";
+            return Err(Error::new(borrowed, message));
+        }
         match arguments(value, "Arc").as_deref() {
             // What has no size is not stored by itself, but in its `Arc`.
             Some([inner]) if !matches!(inner, Type::TraitObject(_) | Type::Slice(_)) && !is_str(inner) => {
@@ -95,5 +101,7 @@ mod tests {
         assert_eq!(read("-> Arc<str>"), value("Arc<str>", false, false));
         assert_eq!(read("-> Arc<dyn Any>"), value("Arc<dynAny>", false, false));
         assert!(read("-> std::fmt::Result").is_none() && read("-> Vec<impl Copy>").is_none());
+        assert_eq!(read("-> Result<&'static str, &str>"), value("&'staticstr", true, false));
+        assert!(read("-> &str").is_none() && read("-> Option<Cow<'a, str>>").is_none());
     }
 }

@@ -40,6 +40,11 @@ async fn result_of_what(cache: &Cache, a: u8) -> std::fmt::Result {
 }
 
 #[memoize(cache = cache, skip(cache))]
+async fn borrowed_result<'a>(cache: &Cache, text: &'a str) -> &'a str {
+    text
+}
+
+#[memoize(cache = cache, skip(cache))]
 async fn cannot_be_put_together(cache: &Cache, (a, ..): (u8, u8)) -> u8 {
     a
 }

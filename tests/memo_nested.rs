@@ -27,6 +27,8 @@ on_both_backends! {
     an_outer_run_that_read_what_a_delete_overtook_is_not_kept,
     what_depends_on_more_than_can_be_carried_is_not_kept,
     a_spawned_task_is_outside_unless_it_is_given_the_context,
+    what_a_closure_does_before_its_future_is_a_part_of_the_fill,
+    a_result_made_outside_of_the_cache_is_outside_of_fills,
     a_function_that_calls_itself_with_the_same_arguments_computes,
     a_recursive_function_keeps_each_of_its_results,
     a_computed_value_depends_on_memoized_ones,
@@ -208,6 +210,51 @@ async fn a_spawned_task_is_outside_unless_it_is_given_the_context(cache: Cache, 
     assert_eq!((outside("old").await, inside("old").await), ("old".into(), "old".into()));
     purge(&cache, "one").await;
     assert_eq!((outside("new").await, inside("new").await), ("old".into(), "new".into()));
+}
+
+async fn what_a_closure_does_before_its_future_is_a_part_of_the_fill(cache: Cache, _: ManualClock) {
+    let functions: Memoizer<u32> = cache.memoizer("f");
+    let call = async |how: &str, value: u32| {
+        let compute = move || {
+            Memoizer::context().tag("posts");
+            async move { Ok::<_, ()>(value) }
+        };
+        let all = move |missing: &[&&str]| {
+            Memoizer::context().tag("posts");
+            let values = vec![value; missing.len()];
+            async move { Ok::<_, ()>(values) }
+        };
+        match how {
+            "call" => functions.try_call(how, compute).await,
+            "owned call" => functions.try_call_owned(how, compute).await,
+            "call of many" => functions.try_call_many(&[how], all).await.map(|values| values[0]),
+            "value" => cache.try_get_or_compute(how, Ttl::Default, compute).await,
+            _ => cache.try_get_or_compute_owned(how, Ttl::Default, compute).await,
+        }
+    };
+    // On a backend that keeps bytes the first two who name a tag late are not kept.
+    for first in ["first", "second"] {
+        assert_eq!(call(first, 0).await, Ok(0));
+    }
+    for how in ["call", "owned call", "call of many", "value", "owned value"] {
+        assert_eq!((call(how, 1).await, call(how, 2).await), (Ok(1), Ok(1)), "{how}");
+        cache.purge_tag("posts").await.unwrap();
+        assert_eq!(call(how, 3).await, Ok(3), "{how}");
+    }
+}
+
+async fn a_result_made_outside_of_the_cache_is_outside_of_fills(cache: Cache, _: ManualClock) {
+    let (outer, inner): (Memoizer<u32>, Memoizer<u32>) = (cache.memoizer("outer"), cache.memoizer("inner"));
+    let call = async |value: u32| {
+        let uncached = || {
+            Memoizer::context().tag("posts");
+            async move { value }
+        };
+        outer.call(&1, async || inner.uncached(uncached).await).await
+    };
+    assert_eq!(call(1).await, 1);
+    cache.purge_tag("posts").await.unwrap();
+    assert_eq!(call(2).await, 1, "it is not depended on");
 }
 
 async fn a_function_that_calls_itself_with_the_same_arguments_computes(cache: Cache, _: ManualClock) {

@@ -78,7 +78,7 @@ where
     let cache = fill.cache().clone();
     let outer = FillContext::current();
     fill.prepare().await;
-    let value = fill.context().clone().scope(compute()).await;
+    let value = fill.context().clone().run(compute).await;
     // It is as old as it is now, however long the backend takes.
     let now = cache.core.clock.now();
     fill.settle_tags().await;

@@ -112,6 +112,12 @@ impl FillContext {
         CURRENT.scope(self, future)
     }
 
+    /// Calls a closure, and runs the future that it gives, as a part of the fill: it may do something before its future.
+    pub(crate) fn run<F: Future>(self, make: impl FnOnce() -> F) -> impl Future<Output = F::Output> {
+        let future = CURRENT.sync_scope(self.clone(), make);
+        self.scope(future)
+    }
+
     /// Gives the entry that is being filled a tag, by which [`Cache::purge_tag`] takes it away: for what a function or a
     /// handler finds in the data. Outside of fills it does nothing.
     ///

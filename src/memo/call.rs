@@ -253,7 +253,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         Fut: Future<Output = T>,
     {
         self.cache.core.reporter.tell(&Event::Bypass { reason: BypassReason::Unless });
-        FillContext::default().scope(compute()).await
+        FillContext::default().run(compute).await
     }
 
     /// As [`call`](Memoizer::call), without a copy.

@@ -209,7 +209,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         let outer = FillContext::current();
         // Made elsewhere: without optimization each has its room on the stack of all calls within this one.
         boxed(|| self.prepare(&mut fill, own)).await;
-        let result = fill.context().clone().scope(compute()).await;
+        let result = fill.context().clone().run(compute).await;
         // It is as old as it is now, however long the backend takes.
         let now = self.cache.core.clock.now();
         fill.settle_tags().await;

@@ -79,7 +79,7 @@ impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         if !missing.is_empty() {
             let (mut fills, context) = self.begin_all(&batch).await;
             prepare_all(&mut fills).await;
-            let made = context.scope(compute(&missing)).await;
+            let made = context.run(|| compute(&missing)).await;
             let now = self.cache.core.clock.now();
             let outer = FillContext::current();
             if let Some(first) = fills.iter().flatten().next() {

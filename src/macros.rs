@@ -94,9 +94,9 @@
 /// # Keys
 ///
 /// `memo/my_app::big_foo(5,2)`: the path of the function, and the data of its arguments, which need `Serialize`.
-/// Arguments that a pattern takes apart are in the key, and in `skip(..)`, by the names it gives. One argument is a key
-/// by itself, as in `memoizer.call(&7, ..)`, more are a tuple. Type parameters, also those of `Self` and behind
-/// `impl Trait`, are a part of the name: no two monomorphisations share a result.
+/// Arguments that a pattern takes apart are in the key, and in `skip(..)`, by the names it gives, and so is a unit struct
+/// in the pattern. One argument is a key by itself, as in `memoizer.call(&7, ..)`, more are a tuple. Type parameters,
+/// also those of `Self` and behind `impl Trait`, are a part of the name: no two monomorphisations share a result.
 ///
 /// The path is what [`std::any::type_name`] says, so it has the functions in it that the function stands in. To keep
 /// results over a renaming, or share them between two programs, give a `name`.

@@ -52,6 +52,31 @@ async fn what_is_skipped_is_not_in_the_key_by_either_word() {
 }
 
 #[tokio::test]
+async fn an_argument_whose_name_begins_with_a_capital_is_in_the_key() {
+    #[expect(non_snake_case, reason = "as physicists write it")]
+    #[memoize(cache = cache, skip(cache))]
+    async fn energy(cache: &Cache, T: u32) -> u32 {
+        T * 10
+    }
+
+    let app = app();
+    assert_eq!((energy(&app.cache, 1).await, energy(&app.cache, 2).await), (10, 20));
+}
+
+#[tokio::test]
+async fn a_unit_struct_in_a_pattern_can_be_skipped() {
+    #[derive(Clone, Copy)]
+    struct Unit;
+    #[memoize(cache = cache, skip(cache, Unit))]
+    async fn double(cache: &Cache, (number, Unit): (u32, Unit)) -> u32 {
+        number * 2
+    }
+
+    let app = app();
+    assert_eq!((double(&app.cache, (1, Unit)).await, double(&app.cache, (2, Unit)).await), (2, 4));
+}
+
+#[tokio::test]
 async fn a_key_can_be_an_expression_of_the_arguments() {
     struct User {
         id: u32,

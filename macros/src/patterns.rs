@@ -9,10 +9,8 @@ pub(crate) fn bindings(pattern: &Pat) -> Vec<Ident> {
     struct Names(Vec<Ident>);
     impl<'ast> Visit<'ast> for Names {
         fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
-            // What begins with a capital is a constant or a unit struct.
-            if !pattern.ident.to_string().starts_with(char::is_uppercase) {
-                self.0.push(pattern.ident.clone());
-            }
+            // One that begins with a capital too: a unit struct looks the same, and `skip(..)` is for it.
+            self.0.push(pattern.ident.clone());
             syn::visit::visit_pat_ident(self, pattern);
         }
     }
@@ -104,6 +102,7 @@ mod tests {
 
     #[test]
     fn all_names_are_found() {
-        assert_eq!(bindings(&pattern("(a, Point { x, y: [b, ..] }, Unit, _)")), ["a", "x", "b"]);
+        assert_eq!(bindings(&pattern("(a, Point { x, y: [b, ..] }, Unit, _)")), ["a", "x", "b", "Unit"]);
+        assert_eq!(bindings(&pattern("T")), ["T"]);
     }
 }

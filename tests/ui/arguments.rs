@@ -55,4 +55,9 @@ impl Service {
     }
 }
 
+#[cached(cache = cache, key = "all")]
+async fn one_result_for_all_with_a_capital(cache: &Cache, N: u8) -> u8 {
+    N
+}
+
 fn main() {}

@@ -4,10 +4,13 @@
 
 mod bytewise;
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{Router, routing::get};
-use axum_caching::{Breaker, Cache, CacheLayer, ErrorKind, MemoryBackend, Ttl, testing::Calls};
+use axum_caching::{Breaker, Cache, CacheLayer, ErrorKind, Event, MemoryBackend, Ttl, testing::Calls};
 use bytewise::{Bytewise, Told, settle};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -195,6 +198,34 @@ async fn a_value_that_is_too_large_is_an_error_to_set_and_none_to_a_computed_val
     assert_eq!(cache.get_or_compute("key", Ttl::Default, async || large.clone()).await, large);
     assert_eq!(told.count("not stored key: TooLarge"), 1);
     assert!(!cache.has("key").await.unwrap());
+}
+
+#[cfg(feature = "json")]
+#[tokio::test]
+async fn an_error_says_what_was_expected_and_where_and_not_what_is_stored() {
+    let errors = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&errors);
+    let cache = Cache::builder(Bytewise::new(axum_caching::Clock::system()))
+        .codec(axum_caching::codec::Json::default())
+        .observer(move |event: &Event<'_>| {
+            if let Event::Failed { error, .. } = event {
+                told.lock().unwrap().push(format!("{error} {error:?}"));
+            }
+        })
+        .build();
+    cache.set("token", "s3cret", Ttl::Default).await.unwrap();
+    cache.set("number", &77_123, Ttl::Default).await.unwrap();
+
+    let token = cache.get::<u32>("token").await.unwrap_err().to_string();
+    assert!(token.ends_with("expected a `u32`: invalid type at line 1 column 8"), "{token}");
+    let number = cache.get::<u8>("number").await.unwrap_err().to_string();
+    assert!(number.contains("expected a `u8`") && !number.contains("77123"), "{number}");
+    for key in ["token", "number"] {
+        assert_eq!(cache.get_or_compute(key, Ttl::Default, async || 7_u8).await, 7);
+    }
+    let errors = errors.lock().unwrap();
+    let is_content = |text: &String| text.contains("s3cret") || text.contains("77123");
+    assert!(errors.len() >= 2 && !errors.iter().any(is_content), "{errors:?}");
 }
 
 #[cfg(feature = "json")]

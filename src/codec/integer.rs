@@ -8,7 +8,8 @@ use serde::{
     ser::{Error as _, Impossible},
 };
 
-use crate::error::{Error, ErrorKind, Result};
+use super::{not_a, told};
+use crate::error::Result;
 
 /// The integer, if the value is nothing but one that fits.
 pub(crate) fn to_integer<T: Serialize + ?Sized>(value: &T) -> Option<i64> {
@@ -18,7 +19,7 @@ pub(crate) fn to_integer<T: Serialize + ?Sized>(value: &T) -> Option<i64> {
 /// The value of an integer, if its type holds it.
 pub(crate) fn from_integer<T: DeserializeOwned>(integer: i64) -> Result<T> {
     T::deserialize(integer.into_deserializer()).map_err(|error: value::Error| {
-        Error::message(ErrorKind::Decode, format!("the entry is the integer {integer}: {error}"))
+        not_a::<T>(format_args!("the entry is an integer: {}", told::without_content(&error)))
     })
 }
 
@@ -118,6 +119,7 @@ impl Serializer for Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn only_a_plain_integer_that_fits_is_one() {
@@ -133,6 +135,8 @@ mod tests {
     #[test]
     fn an_integer_is_read_as_any_type_that_holds_it() {
         assert_eq!(from_integer::<u8>(200).expect("fits"), 200);
-        assert_eq!(from_integer::<u8>(300).expect_err("does not fit").kind(), ErrorKind::Decode);
+        let error = from_integer::<u8>(300).expect_err("does not fit");
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(error.to_string().ends_with("expected a `u8`: the entry is an integer: invalid value"), "{error}");
     }
 }

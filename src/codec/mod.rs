@@ -1,6 +1,7 @@
 //! How values become bytes.
 
 mod integer;
+mod told;
 
 use std::{any, fmt};
 
@@ -46,6 +47,9 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
     fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Vec<u8>, BoxError>;
 
     /// The value of bytes, all of which have to be used up. The bytes come from a backend and may be anything.
+    ///
+    /// The error is told to the observer and to callers. What `seed` says of the value is left out of it; what a codec
+    /// adds should have nothing of the bytes in it either.
     fn decode<'de, S: DeserializeSeed<'de>>(&self, bytes: &'de [u8], seed: S) -> Result<S::Value, BoxError>;
 }
 
@@ -132,7 +136,7 @@ impl<'de> DeserializeSeed<'de> for Seed<'_, '_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let mut erased = <dyn erased_serde::Deserializer<'_>>::erase(deserializer);
-        (self.0)(&mut erased).map_err(serde::de::Error::custom)
+        (self.0)(&mut erased).map_err(|error| serde::de::Error::custom(told::without_content(&error)))
     }
 }
 
@@ -153,7 +157,7 @@ pub(crate) fn decode<T: DeserializeOwned>(codec: &dyn DynCodec, bytes: &[u8]) ->
     }
 }
 
-fn not_a<T>(cause: impl fmt::Display) -> Error {
+pub(crate) fn not_a<T>(cause: impl fmt::Display) -> Error {
     Error::message(ErrorKind::Decode, format!("expected a `{}`: {cause}", any::type_name::<T>()))
 }
 

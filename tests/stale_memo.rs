@@ -6,7 +6,10 @@ mod bytewise;
 
 use std::time::Duration;
 
-use axum_caching::{Cache, FillContext, Memoizer, Profile, testing::ManualClock};
+use axum_caching::{
+    Cache, FillContext, Memoizer, MemoryBackend, Profile,
+    testing::{Chaos, ManualClock},
+};
 use bytewise::settle;
 use tokio::sync::oneshot;
 
@@ -230,4 +233,19 @@ async fn a_batch_that_fails_is_answered_with_what_is_kept_if_that_is_all_of_it(c
     names.delete_memoized().await.unwrap();
     let made = names.try_call_many(&all, async |_: &[&i32]| Err("down"));
     assert_eq!(made.await.unwrap_err(), "down", "purged");
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_is_answered_with_what_was_marked_stale() {
+    let (local, remote) = (Cache::new(MemoryBackend::default()), Cache::new(Chaos::remote(MemoryBackend::default())));
+    for cache in [local, remote] {
+        let names = cache.memoizer("names").profile(Profile::ttl(MINUTE).stale_if_error(10 * MINUTE));
+        assert_eq!(names.at(&7).tags(["people"]).call(async || "old".to_owned()).await, "old");
+        let fail = async || names.try_call_many(&[7], async |_: &[&i32]| Err("down")).await;
+
+        cache.mark_stale_tag("people").await.unwrap();
+        assert_eq!(fail().await.unwrap(), ["old"]);
+        cache.purge_tag("people").await.unwrap();
+        assert_eq!(fail().await.unwrap_err(), "down", "purged");
+    }
 }

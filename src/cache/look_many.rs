@@ -69,13 +69,16 @@ impl Cache {
         };
         let records: Vec<_> = looked.iter().filter_map(kept).collect();
         let mut hold = self.hold(&records.iter().map(|record| &**record).collect::<Vec<_>>()).await.into_iter();
-        let keep = |looked: Looked<_>| match looked {
-            Ok(found) if hold.next() != Some(Hold::Holds) => Err(Missed::with(MissReason::Purged, found.record)),
+        let keep = |(key, looked): (&OwnedKey, Looked<_>)| match looked {
+            Ok(found) => match hold.next().unwrap_or(Hold::Gone) {
+                Hold::Holds => Ok(found),
+                hold => self.marked(now, key, found, question, hold, 0),
+            },
             Err(missed) if missed.fallback.is_some() && hold.next() >= Some(Hold::Gone) => {
                 Err(Missed { fallback: None, ..missed })
             }
-            looked => looked,
+            Err(missed) => Err(missed),
         };
-        looked.into_iter().map(keep).collect()
+        keys.iter().zip(looked).map(keep).collect()
     }
 }

@@ -27,6 +27,7 @@ on_both_backends! {
     the_lifetime_can_be_set_for_all_clones,
     a_call_has_settings_of_its_own,
     what_is_primed_is_found,
+    what_is_primed_and_negative_has_the_time_of_its_kind,
     a_result_of_another_type_is_a_miss,
     a_result_that_cannot_be_read_is_computed_once_for_all,
     maps_are_arguments_by_their_content,
@@ -177,6 +178,18 @@ async fn what_is_primed_is_found(cache: Cache, _: ManualClock) {
     assert!(f.delete_memoized_for(&3).await.unwrap());
     assert!(!f.delete_memoized_for(&3).await.unwrap());
     assert_eq!(f.call(&3, async || 5).await, 5);
+}
+
+async fn what_is_primed_and_negative_has_the_time_of_its_kind(cache: Cache, clock: ManualClock) {
+    let found = cache.memoizer("found").negative(Option::is_none, Duration::from_secs(1));
+    found.prime(&1, None).await.unwrap();
+    assert_eq!(found.call(&1, async || Some(2)).await, None);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(found.call(&1, async || Some(3)).await, Some(3));
+
+    let kept = cache.memoizer("kept").response_filter(Option::is_some).negative(|_| false, Duration::from_secs(1));
+    kept.prime(&1, None).await.unwrap();
+    assert_eq!(kept.call(&1, async || Some(2)).await, None, "whatever the filter says");
 }
 
 async fn a_result_of_another_type_is_a_miss(cache: Cache, _: ManualClock) {

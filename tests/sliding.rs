@@ -249,3 +249,16 @@ async fn a_mark_is_not_undone_by_the_use_of_a_node_whose_clock_is_behind() {
         assert_eq!(ask(&sliding(&there), 3).await, 3, "after {age:?}");
     }
 }
+
+#[tokio::test]
+async fn a_result_that_was_primed_slides_too() {
+    for (sessions, _, clock) in everywhere() {
+        sessions.prime(&7, 1).await.unwrap();
+        clock.advance(9 * MINUTE);
+        assert_eq!(ask(&sessions, 2).await, 1);
+        clock.advance(9 * MINUTE);
+        assert_eq!(ask(&sessions, 2).await, 1, "used nine minutes ago");
+        clock.advance(10 * MINUTE);
+        assert_eq!(ask(&sessions, 2).await, 2, "unused for ten");
+    }
+}

@@ -307,18 +307,36 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         noted: Profile,
         now: u64,
     ) -> Result<Lifetime, NotStored> {
+        let negative = self.negative_ttl(value);
+        let keeps = || {
+            self.shared.response_filter.as_ref().is_none_or(|filter| filter(value))
+                && own.and_then(|own| own.filter.as_ref()).is_none_or(|filter| filter(value))
+        };
+        if negative.is_none() && !keeps() {
+            return Err(NotStored::Filtered);
+        }
+        self.lifetime_of(negative, own, noted, now)
+    }
+
+    /// How long a value is kept that is negative.
+    pub(super) fn negative_ttl(&self, value: &T) -> Option<Ttl> {
+        self.shared.negative.as_ref().and_then(|(is_negative, ttl)| is_negative(value).then_some(*ttl))
+    }
+
+    /// As [`lifetime`](Self::lifetime), whatever the filters say.
+    pub(super) fn lifetime_of(
+        &self,
+        negative: Option<Ttl>,
+        own: Option<&Settings<'_, T>>,
+        noted: Profile,
+        now: u64,
+    ) -> Result<Lifetime, NotStored> {
         let shared = &*self.shared;
-        let (ttl, windows, sliding) = match &shared.negative {
-            Some((is_negative, ttl)) if is_negative(value) => (*ttl, Windows::default(), None),
-            _ => {
-                let keeps = shared.response_filter.as_ref().is_none_or(|filter| filter(value))
-                    && own.and_then(|own| own.filter.as_ref()).is_none_or(|filter| filter(value));
-                if !keeps {
-                    return Err(NotStored::Filtered);
-                }
-                let ttl = noted.ttl.or(own.map_or(Ttl::Default, |own| own.ttl)).or(self.ttl_now());
-                (ttl, noted.or(shared.profile).windows(), shared.sliding)
-            }
+        let (ttl, windows, sliding) = if let Some(ttl) = negative {
+            (ttl, Windows::default(), None)
+        } else {
+            let ttl = noted.ttl.or(own.map_or(Ttl::Default, |own| own.ttl)).or(self.ttl_now());
+            (ttl, noted.or(shared.profile).windows(), shared.sliding)
         };
         let fresh = ttl.or(self.cache.ttl()).lifetime().ok_or(NotStored::NoLifetime)?;
         let lifetime = Lifetime::of(now, fresh, windows, &shared.profile);

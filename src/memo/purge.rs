@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::{Keep, Memoizer, Own, call::Settings};
 use crate::{
-    cache::{Kind, Lifetime},
+    cache::Kind,
     error::{Error, ErrorKind, Result},
     key::{Text, write_canonical},
+    profile::Profile,
     reason::{MissReason, NotStored},
-    ttl::Ttl,
 };
 
 impl<T, K> Memoizer<T, K> {
@@ -113,6 +113,7 @@ impl<T, K: Keep<T>> Memoizer<T, K> {
     /// Stores a result that is known already, in place of what is there.
     ///
     /// Runs under way do not overwrite it; one that begins while it is stored may. It is stored whatever the filter says.
+    /// [`negative`](Memoizer::negative) and [`sliding`](Memoizer::sliding) hold for it.
     ///
     /// ```
     /// # #[cfg(feature = "memory")]
@@ -149,12 +150,16 @@ impl<T, K: Keep<T>> Memoizer<T, K> {
         let key = self.owned_key(args)?;
         let early = self.early(own.map_or(&[], |own| &own.tags)).await;
         self.delete_memoized_for(args).await?;
-        let fill = self.cache.alone(key, MissReason::Forced, 0);
+        let mut fill = self.cache.alone(key, MissReason::Forced, 0);
+        // What slides is stored again later, which has to be sure that no purge came elsewhere.
+        if self.shared.sliding.is_some() {
+            fill.prepare().await;
+        }
         fill.depends_on(early.as_deref().unwrap_or(&[]));
-        let ttl = own.map_or(Ttl::Default, |own| own.ttl).or(self.ttl_now()).or(self.cache.ttl());
-        let Some(fresh) = ttl.lifetime() else { return Ok(()) };
-        let profile = &self.shared.profile;
-        let lifetime = Lifetime::of(self.cache.core.clock.now(), fresh, profile.windows(), profile);
+        let now = self.cache.core.clock.now();
+        let Ok(lifetime) = self.lifetime_of(self.negative_ttl(&value), own, Profile::default(), now) else {
+            return Ok(());
+        };
         let stored = match self.payload(value) {
             _ if early.is_err() => Some(Err(NotStored::Backend)),
             Ok(payload) => self.cache.store(fill, payload, lifetime).await,

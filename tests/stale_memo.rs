@@ -249,3 +249,31 @@ async fn a_batch_that_fails_is_answered_with_what_was_marked_stale() {
         assert_eq!(fail().await.unwrap_err(), "down", "purged");
     }
 }
+
+#[tokio::test]
+async fn what_is_stored_under_other_keys_meanwhile_does_not_keep_a_stale_result_from_being_made_anew() {
+    let (cache, backend, clock) = bytewise::bytewise();
+    let names = names(&cache);
+    for owned in [true, false] {
+        fill(&names, "old").await;
+        clock.advance(MINUTE);
+        let mut read = backend.delay("get");
+        let asked = tokio::spawn({
+            let names = names.clone();
+            async move {
+                if owned {
+                    names.call_owned(&7, async || "new".to_owned()).await
+                } else {
+                    names.call(&7, async || "new".to_owned()).await
+                }
+            }
+        });
+        read.reached().await;
+        cache.set("another key", &1, MINUTE).await.unwrap();
+        read.release();
+        assert_eq!(asked.await.unwrap(), if owned { "old" } else { "new" });
+        settle().await;
+        assert_eq!(kept(&names).await, "new");
+        names.delete_memoized().await.unwrap();
+    }
+}

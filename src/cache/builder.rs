@@ -6,7 +6,7 @@ use std::{
 use foldhash::quality::RandomState;
 use tokio::sync::Semaphore;
 
-use super::{Background, Cache, Core, functions::Functions, lanes::Lanes, markers::Markers};
+use super::{Background, Cache, Core, functions::Functions, lanes::Lanes, markers::Markers, stores::Stores};
 use crate::{
     backend::{Backend, Breaker, BreakerState, Guard},
     clock::Clock,
@@ -16,7 +16,6 @@ use crate::{
     observe::{Event, Observer, Reporter},
     profile::{Profile, Profiles},
     stamps::Stamps,
-    sync::AtomicU64,
     ttl::Ttl,
 };
 
@@ -285,7 +284,7 @@ impl CacheBuilder {
                 refreshes: Arc::new(Semaphore::new(self.refreshes.min(Semaphore::MAX_PERMITS))),
                 backend_timeout: self.backend_timeout,
                 flights: Flights::default(),
-                stores: AtomicU64::new(0),
+                stores: Stores::default(),
                 markers: Markers::default(),
                 failures: Markers::default(),
                 stamps: Stamps::default(),

@@ -1,12 +1,7 @@
 //! How a run of the origin ends: in an entry, in an answer for those who wait, or in nothing. What a purge has overtaken is
 //! not stored, and not handed to others.
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use super::{Fill, Lifetime, Place, lookup::KeyText};
 use crate::{
@@ -91,7 +86,7 @@ impl Fill {
             Err(error) => Err(self.not_kept(&error)),
         };
         if stored.is_ok() {
-            core.stores.fetch_add(1, Ordering::Release);
+            core.note_stored(&self.key.primary);
             let marker = core.marker(&self.key.primary, self.lead.id());
             core.markers.remove(marker);
             core.failures.remove(marker);

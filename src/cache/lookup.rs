@@ -1,6 +1,6 @@
 //! Reading an entry: what is under a key, and whether it may be used.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use super::{Cache, FillContext, fill::OwnedKey, judge::Step, turn::Question};
 use crate::{
@@ -120,7 +120,7 @@ impl<P> Now<P> {
 impl Cache {
     /// As of a caller that takes over from another one, and has found nothing itself.
     pub(super) fn not_shared<P: Payload>(&self) -> Missed<P> {
-        let stores = self.core.stores.load(Ordering::Acquire);
+        let stores = self.core.stores.now();
         Missed { stores, ..Missed::new(MissReason::NotShared) }
     }
 
@@ -144,7 +144,7 @@ impl Cache {
 
     #[inline]
     fn look_now_at_copies<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Now<Q::Payload> {
-        let stores = self.core.stores.load(Ordering::Acquire);
+        let stores = self.core.stores.now();
         let Some(value) = self.core.backend.get_now(key.primary()) else { return Now::Other(None) };
         let now = self.core.clock.now();
         match self.read(key, value) {
@@ -215,7 +215,7 @@ impl Cache {
 
     async fn look_at<Q: Question>(&self, reads: Reads, key: &OwnedKey, question: &Q) -> (Looked<Q::Payload>, WasCopy) {
         let backend = &*self.core.backend;
-        let stores = self.core.stores.load(Ordering::Acquire);
+        let stores = self.core.stores.now();
         let mut bound = self.core.bound();
         let (value, was_copy) = match reads.get(backend, &key.primary).into_ready() {
             Ok(value) => {

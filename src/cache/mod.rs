@@ -29,6 +29,7 @@ mod refresh;
 mod rescue;
 mod slide;
 mod store;
+mod stores;
 mod tags;
 mod turn;
 
@@ -58,7 +59,7 @@ pub use self::{
     receipt::{Reach, Receipt},
 };
 
-use self::{functions::Functions, lanes::Lanes, markers::Markers};
+use self::{functions::Functions, lanes::Lanes, markers::Markers, stores::Stores};
 use crate::{
     backend::{Backend, BreakerState, Guard, Reads, Usage},
     clock::Clock,
@@ -69,7 +70,6 @@ use crate::{
     observe::{CacheStats, Event, Reporter},
     profile::{Profile, Profiles},
     stamps::{Stamp, Stamps},
-    sync::AtomicU64,
     ttl::Ttl,
 };
 
@@ -136,8 +136,7 @@ pub(crate) struct Core {
     refreshes: Arc<Semaphore>,
     backend_timeout: Duration,
     flights: Flights,
-    /// How many entries were ever stored by fills.
-    stores: AtomicU64,
+    stores: Stores,
     /// Keys that are not worth waiting for, since their answer could not be shared.
     markers: Markers,
     /// Keys with something stale to serve whose origin has failed.
@@ -165,6 +164,16 @@ impl Core {
 
     fn marker(&self, primary: &str, id: u64) -> u64 {
         self.hasher.hash_one((primary, id))
+    }
+
+    /// Something is stored under a key.
+    fn note_stored(&self, primary: &str) {
+        self.stores.note(self.hasher.hash_one(primary));
+    }
+
+    /// Whether something may have been stored under a key, since there were so many stores.
+    fn has_stored_since(&self, primary: &str, stores: u64) -> bool {
+        stores != self.stores.now() && self.stores.has_changed(self.hasher.hash_one(primary), stores)
     }
 
     /// Those who come next do not wait for each other.

@@ -1,10 +1,6 @@
 //! Making an entry anew while it is still served.
 
-use std::{
-    future::Future,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, time::Instant};
 
@@ -83,7 +79,7 @@ impl Cache {
     /// in [`Question::id`](super::Question::id).
     pub(crate) fn claim<P>(&self, key: &OwnedKey, id: u64, found: &Found<P>) -> Option<Lead> {
         let Role::Leader(lead) = self.core.flights.join(&key.primary, id) else { return None };
-        if self.core.stores.load(Ordering::Acquire) != found.stores {
+        if self.core.has_stored_since(&key.primary, found.stores) {
             lead.end(Outcome::LookUp);
             return None;
         }

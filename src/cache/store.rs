@@ -1,9 +1,6 @@
 //! The explicit calls that store: each takes the gate of its key, and the tickets of older fills.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -27,7 +24,7 @@ impl Core {
     /// before it was there and lead from here on look again: so it is counted once it is there, and before the tickets
     /// go, lest one comes between the two.
     fn note_store(&self, gate: &Gate) {
-        self.stores.fetch_add(1, Ordering::Release);
+        self.note_stored(gate.key());
         gate.void();
     }
 

@@ -3,12 +3,7 @@
 //! A caller asks for its [`Turn`]: an entry, the answer of somebody else's run, or the task of running the origin
 //! itself, with a [`Fill`] that says how that ended. The layer and the computed values both go this way.
 
-use std::{
-    future::Future,
-    pin::pin,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use tokio::time;
 
@@ -99,7 +94,8 @@ impl Cache {
             Joined::Alone(id) => Turn::Run(self.alone(key, missed.reason, id), missed.fallback.clone()),
             Joined::Waits(follower) => Turn::Wait(follower, key),
             Joined::Leads(lead) => {
-                if self.has_stored_since(missed) {
+                // Somebody may have stored the entry between the look and now, and be gone.
+                if self.core.has_stored_since(&key.primary, missed.stores) {
                     if let Some(Ok(found)) = self.look_now(&key, question).into_looked() {
                         lead.end(Outcome::LookUp);
                         return Turn::Hit(found, key);
@@ -108,11 +104,6 @@ impl Cache {
                 Turn::Run(Fill::begin(self, key, lead, missed.reason), missed.fallback.clone())
             }
         }
-    }
-
-    /// Whether somebody may have stored the entry between the look and now, and be gone.
-    fn has_stored_since<P>(&self, missed: &Missed<P>) -> bool {
-        self.core.stores.load(Ordering::Acquire) != missed.stores
     }
 
     /// A run that nobody waits for, and that may store.
@@ -173,7 +164,7 @@ impl Cache {
         lead: Lead,
         missed: Missed<Q::Payload>,
     ) -> Turn<Q::Payload> {
-        if self.has_stored_since(&missed) {
+        if self.core.has_stored_since(&key.primary, missed.stores) {
             if let Ok(found) = self.look(&key, question).await {
                 lead.end(Outcome::LookUp);
                 return Turn::Hit(found, key);

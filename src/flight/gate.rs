@@ -16,6 +16,10 @@ impl Gate {
         Self { flights: flights.clone(), key: Arc::clone(key), held: true }
     }
 
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Takes the tickets of all fills away: what they read may be older than what happens now.
     pub(crate) fn void(&self) {
         let fills = self.flights.change(&self.key, |slot| {

@@ -250,6 +250,21 @@ async fn a_batch_that_fails_is_answered_with_what_was_marked_stale() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_a_call_does_not_take_is_not_served_to_it_after_the_soft_time_out_either() {
+    for (cache, clock) in [bytewise::in_memory(), bytewise::in_bytes()] {
+        let names = names(&cache).profile(Profile::default().soft_timeout(SECOND));
+        fill(&names, "old").await;
+        clock.advance(5 * MINUTE);
+        let call = names.at(&7).is_stale(|name: &String| name == "old");
+        let slow = call.call_owned(async || {
+            tokio::time::sleep(2 * SECOND).await;
+            "new".to_owned()
+        });
+        assert_eq!(slow.await, "new");
+    }
+}
+
 #[tokio::test]
 async fn what_is_stored_under_other_keys_meanwhile_does_not_keep_a_stale_result_from_being_made_anew() {
     let (cache, backend, clock) = bytewise::bytewise();

@@ -65,8 +65,11 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             }
             Next::Run(fill, fallback) => {
                 let (key, stale) = (fill.key.clone(), fallback.clone());
-                let run = async move { this.compute(fill, own.as_deref(), fallback, compute).await };
-                let value = |record: &_| self.value(record, None);
+                // Of the run, and of the caller, who may leave it.
+                let own = own.map(Arc::from);
+                let of_run: Option<Arc<Settings<'static, T>>> = own.clone();
+                let run = async move { this.compute(fill, of_run.as_deref(), fallback, compute).await };
+                let value = |record: &_| self.value(record, own.as_deref());
                 self.cache.unless_late(self.cache.handover(run), &key, &profile, stale, value).await
             }
         }

@@ -266,6 +266,40 @@ async fn what_a_call_does_not_take_is_not_served_to_it_after_the_soft_time_out_e
 }
 
 #[tokio::test]
+async fn a_run_in_the_background_that_fails_serves_nobody() {
+    let (cache, clock) = bytewise::in_memory();
+    let names = names(&cache);
+    fill(&names, "old").await;
+    clock.advance(MINUTE);
+    assert_eq!(names.try_call_owned(&7, async || Err::<String, _>("down")).await, Ok("old".to_owned()));
+    settle().await;
+    assert_eq!((cache.stats().refreshes, cache.stats().stale), (1, 1));
+    assert_eq!(kept(&names).await, "old", "left alone for the backoff");
+    assert_eq!((cache.stats().refreshes, cache.stats().stale), (1, 2));
+
+    clock.advance(MINUTE * 5);
+    assert_eq!(fail(&names).await.unwrap(), "old");
+    assert_eq!(cache.stats().stale, 3, "a caller that waited for the run is served");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_run_that_fails_late_is_told_once() {
+    let (cache, clock) = bytewise::in_memory();
+    let names = names(&cache).profile(Profile::default().soft_timeout(SECOND));
+    fill(&names, "old").await;
+    clock.advance(5 * MINUTE);
+    let (fail, failed) = oneshot::channel::<()>();
+    let slow = names.try_call_owned(&7, async move || {
+        failed.await.unwrap();
+        Err::<String, _>("down")
+    });
+    assert_eq!(slow.await, Ok("old".to_owned()));
+    fail.send(()).unwrap();
+    settle().await;
+    assert_eq!(cache.stats().stale, 1);
+}
+
+#[tokio::test]
 async fn what_is_stored_under_other_keys_meanwhile_does_not_keep_a_stale_result_from_being_made_anew() {
     let (cache, backend, clock) = bytewise::bytewise();
     let names = names(&cache);

@@ -246,3 +246,14 @@ fn memory() -> (Cache, ManualClock) {
     let backend = MemoryBackend::builder().clock(clock.clock()).build();
     (Cache::builder(backend).clock(clock.clock()).build(), clock)
 }
+
+#[tokio::test]
+async fn a_run_in_the_background_that_fails_serves_nobody() {
+    let (cache, clock) = memory();
+    fill(&cache, hardy(), "old").await;
+    clock.advance(MINUTE);
+    let refresh = cache.try_get_or_compute_owned("key", hardy(), async || Err::<String, _>("down"));
+    assert_eq!(refresh.await, Ok("old".to_owned()));
+    settle().await;
+    assert_eq!((cache.stats().refreshes, cache.stats().stale), (1, 1));
+}

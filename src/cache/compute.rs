@@ -92,7 +92,7 @@ impl Cache {
             },
             Computed::Missing(fill, fallback) => (fill, fallback),
         };
-        run(fill, fallback, profile, compute).await
+        run(fill, fallback, profile, compute).await.map(|made| self.served(made))
     }
 
     /// As [`get_or_compute`](Cache::get_or_compute), with a `compute` that owns what it uses: so it may run in the
@@ -166,7 +166,8 @@ impl Cache {
             Computed::Late { value, late } => {
                 let Ok(runtime) = Handle::try_current() else {
                     let Some(fill) = self.refill(late.key, 0, &late.found) else { return Ok(value) };
-                    return run(fill, Some(late.found.record), profile, compute).await;
+                    let made = run(fill, Some(late.found.record), profile, compute).await;
+                    return made.map(|made| self.served(made));
                 };
                 let record = Arc::clone(&late.found.record);
                 let run = move |fill| async move { run(fill, Some(record), profile, compute).await.is_ok() };

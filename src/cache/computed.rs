@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Cache, Fill, FillContext, Found, Lifetime, OwnedKey, Place, Question, Turn, refresh::Late};
+use super::{
+    Cache, Fill, FillContext, Found, Lifetime, OwnedKey, Place, Question, Turn,
+    refresh::{Late, Made},
+};
 use crate::{
     codec,
     flight::Head,
@@ -69,7 +72,7 @@ pub(super) async fn run<T, E, F, Fut>(
     fallback: Option<Arc<Record<Encoded>>>,
     profile: Profile,
     compute: F,
-) -> Result<T, E>
+) -> Result<Made<T>, E>
 where
     T: Serialize + DeserializeOwned,
     F: FnOnce() -> Fut,
@@ -88,14 +91,17 @@ where
             let profile = fill.context().noted_profile().unwrap_or_default().or(profile);
             let payload = cache.payload(&fill, &value, &profile);
             cache.keep(fill, payload, &profile, now).await;
-            Ok(value)
+            Ok(Made::New(value))
         }
         Err(error) => {
-            let stale =
-                fallback.and_then(|record| cache.serve_stale(&fill.key, &record, |record| cache.decoded(record)));
-            let value = stale.ok_or(error)?;
+            let stale = fallback.and_then(|record| {
+                let value = cache.decoded(&record)?;
+                cache.note(&record);
+                Some(Made::Stale(value, Arc::clone(&fill.key.primary)))
+            });
+            let made = stale.ok_or(error)?;
             fill.fall_back(profile.backoff());
-            Ok(value)
+            Ok(made)
         }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) use self::{
     fill::{Fill, OwnedKey, Place},
     lifetime::Lifetime,
     lookup::{Found, Looked, Now, State},
-    refresh::Late,
+    refresh::{Late, Made},
     tags::Kind,
     turn::{Question, Turn},
 };

@@ -30,6 +30,13 @@ impl<P> Late<P> {
     }
 }
 
+/// What a run came to. Nobody may be there any more to be served.
+pub(crate) enum Made<T> {
+    New(T),
+    /// It failed, and this is good for that; with its key.
+    Stale(T, Arc<str>),
+}
+
 impl Cache {
     /// Tells that an entry is served.
     pub(crate) fn tell_found(&self, key: &str, state: State) {
@@ -47,31 +54,43 @@ impl Cache {
         value: impl FnOnce(&Record<P>) -> Option<T>,
     ) -> Option<T> {
         let value = value(record)?;
-        self.core.reporter.tell(&Event::Stale { key: &key.primary });
         self.note(record);
-        Some(value)
+        Some(self.served(Made::Stale(value, Arc::clone(&key.primary))))
+    }
+
+    /// What a run came to, for the caller who gets it.
+    pub(crate) fn served<T>(&self, made: Made<T>) -> T {
+        match made {
+            Made::New(value) => value,
+            Made::Stale(value, key) => {
+                self.core.reporter.tell(&Event::Stale { key: &key });
+                value
+            }
+        }
     }
 
     /// The result of a run, or what is stale if there is something and the run takes longer than `soft`. A run that is
     /// not waited for is dropped, and so goes on in the background.
     pub(crate) async fn unless_late<P, T, E>(
         &self,
-        mut run: Handover<Result<T, E>>,
+        mut run: Handover<Result<Made<T>, E>>,
         key: &OwnedKey,
         profile: &Profile,
         stale: Option<Arc<Record<P>>>,
         value: impl FnOnce(&Record<P>) -> Option<T>,
     ) -> Result<T, E> {
-        let (Some(soft), Some(stale)) = (profile.soft_timeout, stale) else { return run.await };
+        let (Some(soft), Some(stale)) = (profile.soft_timeout, stale) else {
+            return run.await.map(|made| self.served(made));
+        };
         if let Some(done) = before(Instant::now().checked_add(soft), &mut run).await {
-            return done;
+            return done.map(|made| self.served(made));
         }
         match self.serve_stale(key, &stale, value) {
             Some(value) => {
                 self.core.spare(&key.primary, 0, profile.backoff());
                 Ok(value)
             }
-            None => run.await,
+            None => run.await.map(|made| self.served(made)),
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     question::Ask,
 };
 use crate::{
-    cache::{Fill, FillContext, Found, Kind, Late, Lifetime, Now, OwnedKey, State as Use, Turn},
+    cache::{Fill, FillContext, Found, Kind, Late, Lifetime, Made, Now, OwnedKey, State as Use, Turn},
     flight::Follower,
     key::Key,
     observe::Event,
@@ -200,7 +200,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         own: Option<&Settings<'_, T>>,
         fallback: Option<Arc<Record<Memo<T>>>>,
         compute: F,
-    ) -> Result<Arc<T>, E>
+    ) -> Result<Made<Arc<T>>, E>
     where
         V: Into<Arc<T>>,
         F: FnOnce() -> Fut,
@@ -215,13 +215,16 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         fill.settle_tags().await;
         fill.hand_on(&outer);
         match result {
-            Ok(value) => Ok(boxed(|| self.keep(fill, own, &outer, value.into(), now)).await),
+            Ok(value) => Ok(Made::New(boxed(|| self.keep(fill, own, &outer, value.into(), now)).await)),
             Err(error) => {
-                let stale =
-                    |record: Arc<_>| self.cache.serve_stale(&fill.key, &record, |record| self.value(record, own));
-                let value = fallback.and_then(stale).ok_or(error)?;
+                let stale = |record: Arc<_>| {
+                    let value = self.value(&record, own)?;
+                    self.cache.note(&record);
+                    Some(Made::Stale(value, Arc::clone(&fill.key.primary)))
+                };
+                let made = fallback.and_then(stale).ok_or(error)?;
                 fill.fall_back(self.shared.profile.backoff());
-                Ok(value)
+                Ok(made)
             }
         }
     }

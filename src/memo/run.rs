@@ -32,7 +32,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 None => return Ok(value),
             },
         };
-        self.compute(fill, own, fallback, compute).await
+        self.compute(fill, own, fallback, compute).await.map(|made| self.cache.served(made))
     }
 
     /// Computes in the background where the caller need not wait for it.
@@ -56,7 +56,8 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
                 let record = Arc::clone(&late.found.record);
                 let Ok(runtime) = Handle::try_current() else {
                     let Some(fill) = self.cache.refill(late.key, 0, &late.found) else { return Ok(value) };
-                    return self.compute(fill, own.as_deref(), Some(record), compute).await;
+                    let made = self.compute(fill, own.as_deref(), Some(record), compute).await;
+                    return made.map(|made| self.cache.served(made));
                 };
                 let run =
                     move |fill| async move { this.compute(fill, own.as_deref(), Some(record), compute).await.is_ok() };

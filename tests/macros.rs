@@ -52,8 +52,8 @@ async fn what_is_skipped_is_not_in_the_key_by_either_word() {
 }
 
 #[tokio::test]
+#[expect(non_snake_case, reason = "as physicists write it")]
 async fn an_argument_whose_name_begins_with_a_capital_is_in_the_key() {
-    #[expect(non_snake_case, reason = "as physicists write it")]
     #[memoize(cache = cache, skip(cache))]
     async fn energy(cache: &Cache, T: u32) -> u32 {
         T * 10
@@ -94,6 +94,28 @@ async fn a_key_can_be_an_expression_of_the_arguments() {
     assert_eq!(greet(&app, &bob, true).await, "Ada true");
     assert_eq!(greet(&app, &bob, false).await, "Bob false");
     assert!(greet::delete_memoized_for(&app.cache, &bob, true).await.unwrap(), "without `app`, which the key has not");
+}
+
+#[tokio::test]
+async fn what_a_key_is_made_of_is_evaluated_once_a_call() {
+    struct Shop {
+        app: App,
+        evaluated: Runs,
+    }
+    impl Shop {
+        fn id(&self) -> usize {
+            self.evaluated.next()
+        }
+
+        #[memoize(cache = self.app.cache, key = { self.evaluated.next(); number }, instance = { self.id(); 1 })]
+        async fn price(&self, number: usize) -> usize {
+            number
+        }
+    }
+
+    let shop = Shop { app: app(), evaluated: Runs::default() };
+    assert_eq!((shop.price(7).await, shop.evaluated.count()), (7, 2));
+    assert_eq!((shop.price(7).await, shop.evaluated.count()), (7, 4));
 }
 
 #[tokio::test]

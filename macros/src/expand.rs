@@ -236,10 +236,12 @@ impl Expansion<'_> {
         self.function.arguments.iter().flat_map(|argument| &argument.in_key)
     }
 
+    /// They are for the compiler alone: what they name is evaluated where the key is made, and nowhere else.
     fn checks(&self) -> TokenStream {
         let key = self.args.expr("key").filter(|_| !self.args.is_cached());
         let parts = key.map(check).into_iter().chain(self.arguments_in_key().map(check));
-        parts.chain(self.args.expr("instance").map(check)).collect()
+        let checks: TokenStream = parts.chain(self.args.expr("instance").map(check)).collect();
+        if checks.is_empty() { checks } else { quote_spanned!(Span::mixed_site()=> if false { #checks }) }
     }
 
     /// The closure that runs the body.

@@ -9,7 +9,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use axum_caching::{Cache, Memoizer, Ttl, testing::ManualClock};
+use axum_caching::{
+    Cache, Memoizer, MemoryBackend, Ttl,
+    testing::{Chaos, ManualClock, Operation},
+};
 use bytewise::{
     data::{Data, PURGES, found, purge},
     settle,
@@ -267,4 +270,18 @@ async fn what_is_made_of_a_value_that_was_read_goes_with_its_tag(cache: Cache, _
         cache.purge_tag("user:7").await.unwrap();
         assert_eq!(show(many).await, "", "{many}");
     }
+}
+
+#[tokio::test]
+async fn a_purge_of_many_keys_is_collected_quickly_and_of_those_said_twice_made_once() {
+    let backend = Chaos::new(MemoryBackend::default());
+    let cache = Cache::new(backend.clone());
+    let deletes = backend.calls([Operation::Delete]);
+    let twice = ["b", "a", "b", "a"];
+    assert!(cache.purge().keys(twice).tags(twice).run().await.is_complete());
+    assert_eq!(backend.calls([Operation::Delete]) - deletes, 4);
+
+    // Minutes, if each was compared with all before it.
+    let purge = cache.purge().keys((0..300_000).map(|user| format!("user:{user}")));
+    drop(purge);
 }

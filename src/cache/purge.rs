@@ -1,6 +1,6 @@
 //! A purge as a value: what is to go is collected first, and taken away at once, or after a commit.
 
-use std::{fmt, future::Future};
+use std::{collections::HashSet, fmt, future::Future};
 
 use super::{Cache, Receipt, tags::Kind};
 use crate::error::{Error, ErrorKind, Result};
@@ -37,7 +37,7 @@ pub struct Purge {
 }
 
 /// One thing of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Part {
     Key(Box<str>),
     Tag(Kind, Box<str>),
@@ -110,9 +110,7 @@ impl Purge {
     }
 
     fn with(mut self, part: Part) -> Self {
-        if !self.parts.contains(&part) {
-            self.parts.push(part);
-        }
+        self.parts.push(part);
         self
     }
 
@@ -185,7 +183,9 @@ impl Purge {
 
     /// Tells fills under way of all tags before any is purged: they compare in the other order.
     async fn carry_out(self) -> Receipt {
-        let Self { cache, parts, marks } = self;
+        let Self { cache, mut parts, marks } = self;
+        let mut seen = HashSet::with_capacity(parts.len());
+        parts.retain(|part| seen.insert(part.clone()));
         let mut failed = Vec::new();
         let mut announced = Vec::with_capacity(parts.len());
         for part in parts {

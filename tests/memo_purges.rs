@@ -6,7 +6,10 @@ mod bytewise;
 
 use std::sync::Arc;
 
-use axum_caching::{Cache, Memoizer, testing::ManualClock};
+use axum_caching::{
+    Cache, Memoizer, MemoryBackend,
+    testing::{Chaos, ManualClock, Operation},
+};
 use bytewise::{bytewise, data::Data, settle};
 use tokio::task::JoinHandle;
 
@@ -194,4 +197,26 @@ async fn another_process_that_deletes_is_heard() {
     assert_eq!(*tagged(4).await, 4);
     there.purge_tag("tag").await.unwrap();
     assert_eq!(*tagged(5).await, 5);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_said_again_and_again_costs_as_much_as_one_that_is_said_once() {
+    let backend = Chaos::remote(MemoryBackend::default());
+    let cache = Cache::new(backend.clone());
+    let rows: Memoizer<usize> = cache.memoizer("rows");
+    let calls_for = async |count: usize| {
+        let before = backend.calls(Operation::ALL);
+        rows.call(&count, async || {
+            (0..count).for_each(|_| Memoizer::context().tag("posts"));
+            count
+        })
+        .await;
+        backend.calls(Operation::ALL) - before
+    };
+    // The first two find out that there are late tags.
+    calls_for(2).await;
+    calls_for(3).await;
+    assert_eq!(calls_for(1).await, calls_for(1_000).await);
+    cache.purge_tag("posts").await.unwrap();
+    assert_eq!(rows.call(&1_000, async || 7).await, 7);
 }

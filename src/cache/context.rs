@@ -1,6 +1,7 @@
 //! What a fill depends on: the stamps of the memoized values that were read while it ran.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     future::Future,
     mem,
@@ -69,7 +70,7 @@ struct Filling {
 struct Noted {
     carried: Vec<Carried>,
     /// Tags whose stamps are still to be read.
-    tags: Vec<(Kind, Box<str>)>,
+    tags: BTreeSet<(Kind, Box<str>)>,
     /// What the origin said of the entry. Boxed, since hardly one says anything.
     profile: Option<Box<Profile>>,
     /// Why the entry may not be stored.
@@ -148,7 +149,7 @@ impl FillContext {
 
     pub(crate) fn tag_as(&self, kind: Kind, name: String) {
         if let Some(filling) = &self.0 {
-            filling.lock().tags.push((kind, name.into()));
+            filling.lock().tags.insert((kind, name.into()));
         }
     }
 
@@ -188,7 +189,7 @@ impl FillContext {
     }
 
     /// The tags that were named since this was last asked.
-    pub(super) fn take_tags(&self) -> Vec<(Kind, Box<str>)> {
+    pub(super) fn take_tags(&self) -> BTreeSet<(Kind, Box<str>)> {
         self.0.as_ref().map(|filling| mem::take(&mut filling.lock().tags)).unwrap_or_default()
     }
 

@@ -1,6 +1,6 @@
 //! One run of the origin, from its ticket to its answer: where origin, flight and tags meet.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Cache, claim::Claim, context::FillContext, lanes::Since, tags::Kind};
 use crate::{
@@ -116,7 +116,7 @@ impl Fill {
         }
     }
 
-    async fn take_up(&self, tags: &[(Kind, Box<str>)]) {
+    async fn take_up(&self, tags: &BTreeSet<(Kind, Box<str>)>) {
         let keys: Vec<_> = tags.iter().map(|(kind, tag)| self.cache.tag_key(*kind, tag)).collect();
         self.read_tags(&keys).await;
         if !self.cache.are_clear(&keys, &self.since).await {

@@ -26,7 +26,7 @@ const LIFETIME_OF_RESULT: Duration = Duration::from_secs(6 * 3600);
 const LIFETIME_OF_PATH: Duration = Duration::from_secs(24 * 3600);
 
 /// What a tag stands for; two of a different kind are never the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
     /// All results of a function. There are only so many functions, so these have no end.
     Function,

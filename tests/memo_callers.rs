@@ -15,7 +15,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use axum_caching::{Cache, Memoizer, MemoryBackend, testing::ManualClock};
+use axum_caching::{
+    Cache, Memoizer, MemoryBackend,
+    testing::{Chaos, ManualClock, Operation},
+};
 use bytewise::settle;
 use tokio::{sync::Barrier, task::JoinSet};
 
@@ -231,4 +234,31 @@ async fn threads_that_call_and_delete_always_see_what_was_written_before_the_del
         tokio::task::yield_now().await;
     }
     tasks.join_all().await;
+}
+
+#[tokio::test]
+async fn a_large_batch_sends_some_at_a_time() {
+    const WRITES: [Operation; 3] = [Operation::Add, Operation::Set, Operation::CompareAndSet];
+    let backend = Chaos::remote(MemoryBackend::default());
+    let cache = Cache::new(backend.clone());
+    let (mut held, mut most) = (backend.on(WRITES).hold(), 0);
+    let batch = tokio::spawn({
+        let numbers: Memoizer<u32> = cache.memoizer("numbers");
+        async move {
+            let all: Vec<u32> = (0..200).collect();
+            numbers.call_many(&all, async |missing: &[&u32]| missing.iter().map(|n| **n).collect()).await.len()
+        }
+    });
+    loop {
+        settle().await;
+        most = most.max(held.held());
+        if batch.is_finished() {
+            break;
+        }
+        let next = backend.on(WRITES).hold();
+        held.end();
+        held = next;
+    }
+    assert_eq!((batch.await.unwrap(), cache.stats().stored), (200, 200));
+    assert_eq!(most, 32);
 }

@@ -18,13 +18,17 @@ use crate::{
     record::Record,
 };
 
+/// So many leases are taken, or results stored, at the same time.
+const AT_A_TIME: usize = 32;
+
 impl<T: Clone + Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     /// The results for many arguments, in their order. All keys are looked up in one call of the backend, and what is
     /// missing is computed in one call of `compute`, each argument once.
     ///
     /// Inside of a fill, the tags of the results are read before, one by one. `compute` is given the missing arguments and
     /// returns their results, in the same order. Unlike
-    /// [`call`](Memoizer::call), callers that come at the same time do not wait for each other.
+    /// [`call`](Memoizer::call), callers that come at the same time do not wait for each other. What is made is stored with
+    /// one call of the backend each, 32 of them at a time.
     ///
     /// ```
     /// # #[cfg(feature = "memory")]
@@ -267,18 +271,26 @@ async fn prepare_all(fills: &mut [Option<Fill>]) {
     all(fills.filter(|fill| fill.has_others()).map(|fill| Box::pin(fill.take_place())).collect()).await;
 }
 
-/// Waits for all of them at once.
+/// Waits for all of them, of which so many are under way at a time: a backend behind a network would not answer all of a
+/// large batch in the time that each has.
 async fn all<F: Future + Unpin>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut left: Vec<Option<F>> = futures.into_iter().map(Some).collect();
-    let mut done = Vec::with_capacity(left.len());
+    let mut done = Vec::with_capacity(futures.len());
+    let mut next = futures.into_iter();
+    let mut going: Vec<F> = next.by_ref().take(AT_A_TIME).collect();
     poll_fn(|context| {
-        for place in &mut left {
-            if let Some(Poll::Ready(output)) = place.as_mut().map(|future| Pin::new(future).poll(context)) {
-                done.push(output);
-                *place = None;
+        let mut index = 0;
+        while let Some(future) = going.get_mut(index) {
+            match Pin::new(future).poll(context) {
+                Poll::Pending => index += 1,
+                Poll::Ready(output) => {
+                    done.push(output);
+                    going.swap_remove(index);
+                    // Polled in this round, as it comes last.
+                    going.extend(next.next());
+                }
             }
         }
-        if left.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
+        if going.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     done

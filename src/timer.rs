@@ -10,13 +10,13 @@ use std::{
 };
 
 use tokio::{
-    runtime::Handle,
+    runtime::{Handle, Id},
     time::{Instant, sleep, timeout_at},
 };
 
 thread_local! {
-    /// A runtime without timers was seen on this thread.
-    static WITHOUT: Cell<bool> = const { Cell::new(false) };
+    /// The runtime without timers that was seen last on this thread.
+    static WITHOUT: Cell<Option<Id>> = const { Cell::new(None) };
 }
 
 /// Whether the caller can be woken when a time has come.
@@ -26,12 +26,16 @@ pub(crate) fn is_there() -> bool {
 
 /// A timer, where there can be one.
 fn made<T>(timer: impl FnOnce() -> T) -> Option<T> {
-    if WITHOUT.get() || Handle::try_current().is_err() {
+    let runtime = Handle::try_current().ok()?.id();
+    if WITHOUT.get() == Some(runtime) {
         return None;
     }
-    // tokio says that there is none in a panic and in no other way: once a thread. Where panics abort there is no asking.
+    // tokio says that there is none in a panic and in no other way: once a thread and runtime. Where panics abort there is
+    // no asking.
     let made = if cfg!(panic = "abort") { Some(timer()) } else { catch_unwind(AssertUnwindSafe(timer)).ok() };
-    WITHOUT.set(made.is_none());
+    if made.is_none() {
+        WITHOUT.set(Some(runtime));
+    }
     made
 }
 
@@ -113,20 +117,26 @@ mod tests {
 
     #[test]
     fn a_runtime_that_does_not_count_the_time_is_one_without_bounds() {
-        // On a thread of its own, on which there are no timers from then on.
-        let without = std::thread::spawn(|| {
-            let runtime = Builder::new_current_thread().build().unwrap();
-            for _ in 0..2 {
-                let mut polls = 0;
-                let third_poll = poll_fn(|context| {
-                    polls += 1;
-                    context.waker().wake_by_ref();
-                    if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
-                });
-                assert_eq!(runtime.block_on(Bound::new(Duration::ZERO).over(third_poll)), Some(3));
-            }
-        });
-        without.join().unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        for _ in 0..2 {
+            let mut polls = 0;
+            let third_poll = poll_fn(|context| {
+                polls += 1;
+                context.waker().wake_by_ref();
+                if polls < 3 { Poll::Pending } else { Poll::Ready(polls) }
+            });
+            assert_eq!(runtime.block_on(Bound::new(Duration::ZERO).over(third_poll)), Some(3));
+        }
+        assert_eq!(WITHOUT.get(), Some(runtime.handle().id()));
+    }
+
+    #[test]
+    fn a_thread_that_saw_a_runtime_without_timers_has_those_of_the_next_one() {
+        let without = Builder::new_current_thread().build().unwrap();
+        without.block_on(async { assert!(!is_there()) });
+        let with = Builder::new_current_thread().enable_time().build().unwrap();
+        assert_eq!(with.block_on(Bound::new(Duration::ZERO).over(pending::<()>())), None);
+        without.block_on(async { assert!(!is_there()) });
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub enum ErrorKind {
     Connect,
     /// The backend did not answer in time: it is not known whether what was asked for was done.
     Timeout,
-    /// The backend was not asked, since it failed before or did not answer: nothing was done.
+    /// The backend was not asked, since it failed before, or earlier writes of the key took too long: nothing was done.
     Unavailable,
     /// The backend answered something that its protocol does not allow.
     Protocol,

@@ -200,6 +200,25 @@ async fn a_value_that_is_too_large_is_an_error_to_set_and_none_to_a_computed_val
     assert!(!cache.has("key").await.unwrap());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_increment_whose_turn_does_not_come_says_so_and_adds_nothing() {
+    let (cache, backend, _) = bytewise::bytewise();
+    let mut held = backend.hold("increment");
+    let first = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.increment("visits", 1).await }
+    });
+    held.reached().await;
+    let error = cache.increment("visits", 1).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("earlier writes of this key are under way"), "{error}");
+
+    assert_eq!(first.await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+    held.release();
+    settle().await;
+    assert_eq!(cache.increment("visits", 1).await.unwrap(), 2);
+}
+
 #[cfg(feature = "json")]
 #[tokio::test]
 async fn an_error_says_what_was_expected_and_where_and_not_what_is_stored() {

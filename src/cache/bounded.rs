@@ -19,8 +19,8 @@ impl Core {
         self.guard.as_ref().is_some_and(|guard| guard.is_shut())
     }
 
-    /// Waits for the gate of a key. It may be held by a write that the backend does not answer: then nothing is done,
-    /// and nobody waits while the breaker is open.
+    /// Waits for the gate of a key. It may be held by a write that the backend does not answer, or by one after the
+    /// other of those in line: then nothing is done, and nobody waits while the breaker is open.
     pub(super) async fn gate(&self, key: &Arc<str>, bound: &mut Bound) -> Result<Gate> {
         let mut gate = pin!(self.flights.gate(key));
         if let Some(gate) = at_once(gate.as_mut()).await {
@@ -30,7 +30,7 @@ impl Core {
         gate.ok_or_else(|| {
             Error::message(
                 ErrorKind::Unavailable,
-                "it has not answered an earlier write of this key, and nothing was done",
+                "earlier writes of this key are under way still, and nothing was done",
             )
         })
     }

@@ -185,6 +185,9 @@ impl Cache {
     ///
     /// What is absent counts as 0 and then lives until it is deleted; an entry that is there keeps its lifetime.
     ///
+    /// Calls for one key from one process go one after the other, so they are as many a second as the backend answers one
+    /// by one.
+    ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// # use axum_caching::{Cache, MemoryBackend, Ttl};
@@ -198,6 +201,8 @@ impl Cache {
     /// # Errors
     ///
     /// [`NotAnInteger`](crate::ErrorKind::NotAnInteger) if the entry is something else, or the sum does not fit.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if its turn did not come within
+    /// [`backend_timeout`](crate::CacheBuilder::backend_timeout): nothing was added.
     #[doc(alias = "inc")]
     pub async fn increment(&self, key: &str, by: i64) -> Result<i64> {
         let key = self.key(key)?;

@@ -165,7 +165,7 @@ fn answering(has_failed: bool, asked: &mut u32) -> impl FnOnce() -> bool {
 }
 
 /// Only what there is something stale of needs to know.
-fn asks(decision: &Decision) -> u32 {
+fn asks(decision: Decision) -> u32 {
     u32::from(matches!(decision, Decision::Stale | Decision::Spared | Decision::Fallback))
 }
 
@@ -181,7 +181,7 @@ proptest! {
         let expected = Said::by(&meta).decided(now.into(), is_cleared, has_failed);
         let mut asked = 0;
         prop_assert_eq!(decide(now, namespace, &meta, answering(has_failed, &mut asked)), expected);
-        prop_assert_eq!(asked, asks(&expected));
+        prop_assert_eq!(asked, asks(expected));
     }
 
     #[test]
@@ -191,7 +191,7 @@ proptest! {
         let expected = Said::by(&meta).decided_marked(now.into(), has_failed);
         let mut asked = 0;
         prop_assert_eq!(decide_marked(now, &meta, answering(has_failed, &mut asked)), expected);
-        prop_assert_eq!(asked, asks(&expected));
+        prop_assert_eq!(asked, asks(expected));
     }
 
     #[test]

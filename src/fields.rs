@@ -61,18 +61,14 @@ pub(crate) fn date(field: &[u8]) -> Option<u64> {
 /// The codings that an `Accept-Encoding` accepts, in lower case, sorted, without weights.
 ///
 /// Whoever accepts the same codings may be given the same representation, so `gzip, br` and `br;q=0.9, GZIP` are one
-/// variant and a refused coding (`q=0`) is none.
+/// variant and a refused coding (`q=0`) is none. What is not written as RFC 9110 §12.5.3 has it is read by each
+/// handler in its own way: then all lines are the value.
 pub(crate) fn accepted_codings<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut codings: Vec<Vec<u8>> = Vec::new();
-    for member in lines.flat_map(members) {
-        let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-        let Some(coding) = parts.next().filter(|coding| !coding.is_empty()) else { continue };
-        let mut coding = coding.to_ascii_lowercase();
-        if parts.any(is_zero_weight) {
-            coding.extend_from_slice(REFUSED);
-        }
-        codings.push(coding);
-    }
+    let lines: Vec<&[u8]> = lines.collect();
+    let members = lines.iter().flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let Some(mut codings) = members.filter(|member| !member.is_empty()).map(coding).collect::<Option<Vec<_>>>() else {
+        return as_written(&lines);
+    };
     // What is refused matters only where `*` would let it in, and `identity` only where `*` would not; but to refuse
     // `identity` itself always does.
     if !codings.iter().any(|coding| coding.starts_with(b"*")) {
@@ -87,12 +83,38 @@ pub(crate) fn accepted_codings<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Vec
 /// How a refusal is written: no coding has such a name.
 const REFUSED: &[u8] = b";q=0";
 
-fn is_zero_weight(parameter: &[u8]) -> bool {
-    let Some((name, value)) = parameter.split_first().and_then(|(name, rest)| Some((name, rest.strip_prefix(b"=")?)))
-    else {
-        return false;
-    };
-    name.eq_ignore_ascii_case(&b'q') && !value.is_empty() && value.iter().all(|byte| matches!(byte, b'0' | b'.'))
+/// A coding in lower case, and whether it is refused. `None` if it is none, or has more to it than one weight.
+fn coding(member: &[u8]) -> Option<Vec<u8>> {
+    let mut parts = member.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let mut coding = parts.next().filter(|name| is_token(name))?.to_ascii_lowercase();
+    if parts.next().map_or(Some(false), is_zero_weight)? {
+        coding.extend_from_slice(REFUSED);
+    }
+    parts.next().is_none().then_some(coding)
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+/// `None` for what is no weight (RFC 9110 §12.4.2).
+fn is_zero_weight(parameter: &[u8]) -> Option<bool> {
+    let value = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q="))?;
+    let (whole, rest) = value.split_first()?;
+    let digits = if rest.is_empty() { rest } else { rest.strip_prefix(b".")? };
+    let is_valid = digits.len() <= 3
+        && match whole {
+            b'0' => digits.iter().all(u8::is_ascii_digit),
+            b'1' => digits.iter().all(|digit| *digit == b'0'),
+            _ => false,
+        };
+    is_valid.then(|| *whole == b'0' && digits.iter().all(|digit| *digit == b'0'))
+}
+
+/// The lines as they are, in a form that nothing that was read has.
+fn as_written(lines: &[&[u8]]) -> Vec<u8> {
+    [b"\xff".as_slice(), &lines.join(&b'\n')].concat()
 }
 
 /// All values of one cookie, joined by `;`, which no value contains (RFC 6265 §4.2).
@@ -101,7 +123,7 @@ fn is_zero_weight(parameter: &[u8]) -> bool {
 pub(crate) fn cookie<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> Option<Vec<u8>> {
     let lines: Vec<&[u8]> = lines.collect();
     if !lines.iter().copied().flatten().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-        return Some([b"\xff".as_slice(), &lines.join(&b'\n')].concat());
+        return Some(as_written(&lines));
     }
     let pairs = lines.iter().flat_map(|line| line.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
     let values: Vec<&[u8]> = pairs.filter_map(|pair| value_of(pair, name)).collect();
@@ -150,6 +172,39 @@ mod tests {
 
     fn codings(field: &str) -> String {
         String::from_utf8(accepted_codings([field.as_bytes()].into_iter())).expect("utf-8")
+    }
+
+    #[test]
+    fn an_accept_encoding_that_is_read_in_more_than_one_way_is_compared_as_it_is() {
+        for field in [
+            "\"x, gzip, y\";q=0",
+            "gzip\"",
+            "gzip;q=.",
+            "gzip;q=.5",
+            "gzip;q=0..0",
+            "gzip;q=00",
+            "gzip;q=0.0000",
+            "gzip;q=0.x",
+            "gzip;q=1.001",
+            "gzip;q=2",
+            "gzip;q=",
+            "gzip;q",
+            "gzip;q =0",
+            "gzip;q= 0",
+            "gzip;",
+            "gzip;;q=0",
+            "gzip;q=1;q=0",
+            "gzip;level=1",
+            "gz ip",
+            ";q=0",
+            "gzip, \u{e9}",
+        ] {
+            let written = accepted_codings([b"br".as_slice(), field.as_bytes()].into_iter());
+            assert_eq!(written, [b"\xffbr\n", field.as_bytes()].concat(), "{field}");
+        }
+        for field in ["gzip ;\tq=0.5", "gzip;Q=1.000", "gzip;q=1.", "gzip;q=0.001", "gzip,, br;q=0."] {
+            assert_eq!(codings(field), "gzip", "{field}");
+        }
     }
 
     #[test]

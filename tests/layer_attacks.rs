@@ -16,17 +16,19 @@ use axum::{
 };
 use axum_caching::{BypassReason, CacheStatus};
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
+use http_body_util::BodyExt;
 use support::{
     app, cache, fetch, fetch_request, get, get_with,
     held::{chunk, origin, settle, spawn, streamed},
-    layer, seen, send,
+    layer, seen, send, text,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tower::Layer;
+use tower_http::compression::CompressionLayer;
 
 /// A gate that lets in whoever brings this field.
 fn gated(inner: Router, field: &'static str) -> Router {
@@ -213,4 +215,28 @@ async fn what_selects_an_entry_is_not_forgotten_by_a_cache_of_another_kind_in_be
     fetch_request(&app, of("1")).await;
 
     assert_eq!(fetch_request(&app, of("2")).await.1, "2");
+}
+
+/// A page of some length, compressed inside the cache for those who accept it.
+fn compressed() -> Router {
+    let (cache, _) = cache();
+    let page = Router::new().route("/", route_get(async || "0123456789".repeat(1_000)));
+    page.layer(CompressionLayer::new()).layer(layer(&cache))
+}
+
+#[tokio::test]
+async fn an_accept_encoding_that_is_read_in_two_ways_leaves_no_compressed_page_for_others() {
+    for field in ["\"x, gzip, y\";q=0", "x;\", gzip, y\";q=0", "\"a, gzip", "gzip, x;q=1;q=0"] {
+        let app = compressed();
+        let odd = send(&app, get_with("/", &[("accept-encoding", field)])).await;
+        assert_eq!(odd.headers()[header::CONTENT_ENCODING], "gzip", "{field}");
+        odd.into_body().collect().await.unwrap();
+
+        for coding in ["identity", "", "br", "gzip;q=0", "\"x, gzipp, y\";q=0"] {
+            let plain = send(&app, get_with("/", &[("accept-encoding", coding)])).await;
+            assert!(!plain.headers().contains_key(header::CONTENT_ENCODING), "{field} and {coding}");
+            assert_eq!(text(plain).await.len(), 10_000);
+        }
+        assert!(!send(&app, get("/")).await.headers().contains_key(header::CONTENT_ENCODING));
+    }
 }

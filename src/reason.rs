@@ -189,11 +189,11 @@ pub enum NotStored {
     VaryCredentials,
     /// More than 8 fields select the variant, or one of them is over 4 KiB.
     TooManySelectors,
-    /// The status is none that is kept by default.
+    /// The status is none that is kept by default, and no `response_filter` lets it in.
     Status,
     /// A status that can never be kept: 1xx, 206, 304.
     Partial,
-    /// `response_filter` said no.
+    /// `response_filter` said no to a status that is kept by default.
     Filtered,
     /// An endless or framed kind of body: `text/event-stream`, `multipart/*`.
     Streaming,

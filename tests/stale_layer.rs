@@ -4,14 +4,21 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use axum_caching::{CachePolicy, CacheStatus, MissReason, Profile};
+use axum::{Router, routing::get as route_get};
+use axum_caching::{CacheLayer, CachePolicy, CacheStatus, MissReason, NotStored, Profile};
 use http::{Request, StatusCode};
 use support::{
-    get, get_with,
+    cache, fetch, get, get_with,
     held::{Run, settle, spawn},
-    is_miss,
+    is_miss, not_stored,
     stale::{MINUTE, SECOND, World, hardy, hit, rescued, stale},
 };
 
@@ -160,6 +167,56 @@ async fn what_says_something_of_the_client_only_does_not_remove_the_page() {
     world.clock.advance(5 * MINUTE);
     assert!(is_miss(world.fetch_with(|run| run.answer(StatusCode::UNAUTHORIZED)).await.0));
     assert_eq!(world.fetch_with(Run::fail).await, rescued("old"));
+}
+
+#[tokio::test]
+async fn a_filter_that_refuses_an_error_leaves_the_page_and_one_that_refuses_a_page_does_not() {
+    let ends: [(fn(Run), bool); 5] = [
+        (|run| run.answer(StatusCode::TOO_MANY_REQUESTS), true),
+        (|run| run.answer(StatusCode::UNAUTHORIZED), true),
+        (|run| run.answer(StatusCode::FOUND), true),
+        (|run| run.answer(StatusCode::NOT_FOUND), false),
+        (|run| run.answer(([("x-no", "1")], "not to be kept")), false),
+    ];
+    for (index, (end, stays)) in ends.into_iter().enumerate() {
+        let mut world = World::of(|layer| {
+            let filter = |response: &http::response::Parts| {
+                response.status.is_success() && !response.headers.contains_key("x-no")
+            };
+            layer.profile(hardy()).response_filter(filter)
+        });
+        world.fetch_with(|run| run.answer("old")).await;
+        world.clock.advance(5 * MINUTE);
+
+        let (status, _) = world.fetch_with(end).await;
+
+        let reason = if index < 4 { NotStored::Status } else { NotStored::Filtered };
+        assert_eq!(not_stored(status), Some(reason), "end {index}");
+        let failed = world.fetch_with(Run::fail_softly).await;
+        assert_eq!(failed == rescued("old"), stays, "end {index}: {failed:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_further_in_that_refuses_an_error_leaves_the_page_too() {
+    let (cache, clock) = cache();
+    let status = Arc::new(AtomicU16::new(200));
+    let answered = Arc::clone(&status);
+    let page = move || {
+        let status = StatusCode::from_u16(answered.load(Relaxed)).unwrap();
+        async move { status }
+    };
+    let app = Router::new()
+        .route("/", route_get(page))
+        .layer(CacheLayer::new(&cache).response_filter(|response| response.status.is_success()))
+        .layer(CacheLayer::new(&cache).profile(hardy()).response_filter(|_| true));
+    assert!(is_miss(fetch(&app, "/").await.0));
+    clock.advance(5 * MINUTE);
+
+    status.store(429, Relaxed);
+    assert_eq!(not_stored(fetch(&app, "/").await.0), Some(NotStored::Status));
+    status.store(503, Relaxed);
+    assert_eq!(fetch(&app, "/").await.0, CacheStatus::StaleOnError);
 }
 
 #[tokio::test]

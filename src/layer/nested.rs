@@ -6,7 +6,7 @@ use http::{Extensions, response};
 use super::rules::Rules;
 use crate::{
     cache::Cache,
-    reason::BypassReason,
+    reason::{BypassReason, NotStored},
     response::{Selector, StoredResponse},
     ttl::Ttl,
 };
@@ -74,7 +74,8 @@ pub(super) struct Advice {
     /// The lifetime of the innermost one that has one.
     pub(super) ttl: Ttl,
     pub(super) selectors: Vec<Selector>,
-    pub(super) no_store: bool,
+    /// Why it is not kept.
+    pub(super) no_store: Option<NotStored>,
     /// An answer that is stale already is fresh nowhere else.
     pub(super) is_stale: bool,
 }
@@ -88,11 +89,16 @@ impl Advice {
 
     /// `allows` says whether the layer would have let the request use the cache.
     pub(super) fn add(rules: &Rules, allows: bool, parts: &mut response::Parts) {
-        let is_filtered = rules.response_filter.as_ref().is_some_and(|filter| !filter(parts));
+        let filtered = rules.filters(parts).and_then(Result::err);
         let advice = parts.extensions.get_or_insert_default::<Self>();
         advice.ttl = advice.ttl.or(rules.own.ttl);
         // A key of its own may tell requests apart that the outer layer does not.
-        advice.no_store |= is_filtered || !allows || rules.has_own_key();
+        let refused = if allows && !rules.has_own_key() { filtered } else { Some(NotStored::Filtered) };
+        advice.no_store = match (advice.no_store, refused) {
+            // It says nothing of the next response, where the other one does.
+            (Some(NotStored::Status), Some(reason)) => Some(reason),
+            (before, refused) => before.or(refused),
+        };
         for selector in &*rules.selectors {
             if !advice.selectors.contains(selector) {
                 advice.selectors.push(selector.clone());

@@ -202,7 +202,9 @@ impl CacheLayer {
 
     /// Responses that are stored, in place of the default: status 200, 203, 204, 301, 308.
     ///
-    /// It is asked after what is never stored, and before the body is read.
+    /// It is asked after what is never stored, and before the body is read. A page that it refuses takes what was
+    /// stored before with it. A status that is not stored by default does not, unless it is 404, 405 or 410, which say
+    /// that there is nothing.
     ///
     /// ```
     /// use axum_caching::{Cache, CacheLayer, NullBackend};

@@ -14,7 +14,7 @@ use super::{
     late::Kept,
     nested::Inside,
     revalidate::{ConditionalRefresh, Source, Stale},
-    rules::{Rules, Use, Verdict},
+    rules::{Rules, Use, Verdict, is_negative},
     service::finish,
     status::CacheStatus,
 };
@@ -150,7 +150,9 @@ impl Run {
             match judged {
                 Judged::Pass(run, parts, source, reason) => {
                     let core = Arc::clone(&run.fill.cache().core);
-                    if matches!(source, Source::Doubtful(_)) {
+                    // There is nothing here any more, as in `Keeping::keep`, and a filter keeps it from the others.
+                    let is_gone = reason == NotStored::Status && is_negative(parts.status);
+                    if is_gone || matches!(source, Source::Doubtful(_)) {
                         Box::pin(run.fill.forget()).await;
                     }
                     without_waiting(&core, Box::pin(run.fill.pass(reason))).await;

@@ -82,8 +82,8 @@ impl Rules {
             return Err(NotStored::TooLarge);
         }
         let advice = parts.extensions.get::<Advice>();
-        if advice.is_some_and(|advice| advice.no_store) {
-            return Err(NotStored::Filtered);
+        if let Some(reason) = advice.and_then(|advice| advice.no_store) {
+            return Err(reason);
         }
         if advice.is_some_and(|advice| advice.is_stale) {
             return Err(NotStored::Stale);
@@ -102,15 +102,26 @@ impl Rules {
         if status.is_client_error() || status.is_server_error() {
             terms.windows = Windows::default();
         }
-        let keep = match &self.response_filter {
+        let keep = match self.filters(parts) {
             _ if negative.is_some() => Ok(terms),
-            Some(filter) if !filter(parts) => return Err(NotStored::Filtered),
-            Some(_) => Ok(terms),
-            None if is_kept_by_default(status) || names_a_lifetime => Ok(terms),
+            Some(Err(reason)) => return Err(reason),
+            Some(Ok(())) => Ok(terms),
+            None if is_kept_by_default(parts) => Ok(terms),
             None if is_of_the_resource(status) => Err(NotStored::Status),
             None => return Err(NotStored::Status),
         };
         Ok(Verdict::Collect { keep, selecting, announced })
+    }
+
+    /// What the user's own filter says, if there is one. A response that would not be kept for its status anyway says
+    /// nothing of those that come after it, whatever the filter looked at.
+    pub(in crate::layer) fn filters(&self, parts: &response::Parts) -> Option<Result<(), NotStored>> {
+        let filter = self.response_filter.as_ref()?;
+        Some(match filter(parts) {
+            true => Ok(()),
+            false if is_kept_by_default(parts) => Err(NotStored::Filtered),
+            false => Err(NotStored::Status),
+        })
     }
 
     fn selecting(
@@ -152,8 +163,9 @@ impl Rules {
     }
 }
 
-fn is_kept_by_default(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 200 | 203 | 204 | 301 | 308)
+fn is_kept_by_default(parts: &response::Parts) -> bool {
+    matches!(parts.status.as_u16(), 200 | 203 | 204 | 301 | 308)
+        || parts.extensions.get::<CachePolicy>().is_some_and(CachePolicy::names_a_lifetime)
 }
 
 /// Errors that say that there is nothing here.

@@ -41,7 +41,7 @@ pub enum BypassReason {
     Conditional,
     /// The request says `Cache-Control: no-store`, and no stored response answers it.
     NoStore,
-    /// A layer of the same cache further out let it pass for what it carries. A scope of its own would cache it.
+    /// A layer of the same cache and scope further out let it pass for what it carries. A scope of its own would cache it.
     Nested,
     /// A memoized function called itself with the same arguments: to wait for the result would be to wait for itself.
     Recursion,

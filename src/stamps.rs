@@ -61,6 +61,12 @@ impl Stamp {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Tells this stamp from others, for as long as it is there.
+    #[inline]
+    pub(crate) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     pub(crate) fn replace(&self) {
         self.0.store(fresh(), Ordering::Release);
     }

@@ -218,7 +218,8 @@ impl Cache {
     /// A cache inside this one, with keys of its own: same backend, same settings.
     ///
     /// Two routers that cache the same paths need two scopes. Clearing a cache clears the scopes in it; clearing a
-    /// scope leaves everything else. A scope costs about 200 bytes for as long as the cache lives.
+    /// scope leaves everything else. A scope costs about 200 bytes for as long as the cache lives. A layer of a scope
+    /// inside a layer of another keeps entries of its own; both go with a tag of the inner one.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -328,6 +329,12 @@ impl Cache {
     /// Tells this cache, scopes included, from others.
     pub(crate) fn id(&self) -> usize {
         Arc::as_ptr(&self.core).addr()
+    }
+
+    /// Tells this scope of this cache from all others; handles on the same one have the same.
+    #[inline]
+    pub(crate) fn scope_id(&self) -> usize {
+        self.space.stamp.id()
     }
 
     pub(crate) fn handover<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Handover<T> {

@@ -68,7 +68,7 @@ impl Stored {
         parts.extensions = self.status().begin(self.extensions);
         if self.plan.is_nested {
             let is_stale = matches!(self.by, By::Hit { state: State::Stale | State::Spared, .. });
-            parts.extensions.insert(Advice::repeat(stored, is_stale));
+            parts.extensions.insert(Advice::repeat(&self.rules, stored, is_stale));
         }
         let body = if self.plan.is_head { Bytes::new() } else { stored.body().clone() };
         Response::from_parts(parts, CacheBody::whole(body))

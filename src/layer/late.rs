@@ -31,7 +31,7 @@ pub(super) struct Kept {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) uri: Uri,
-    plan: Use,
+    pub(super) plan: Use,
 }
 
 impl Kept {

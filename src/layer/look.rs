@@ -19,7 +19,7 @@ use crate::{
 
 /// What there is to do.
 pub(super) enum Look {
-    /// The service in the middle of a fill of the same cache: it runs, and the layer says whether it would have cached.
+    /// The service in the middle of a fill of the same scope: it runs, and the layer says whether it would have cached.
     Nested {
         allows: bool,
     },

@@ -1,4 +1,5 @@
-//! Layers of one cache within each other: the outermost fills, the others tell it what they would have done.
+//! Layers within each other. Of those of one scope the outermost fills, and the others tell it what they would have done;
+//! one of another scope, or of another cache, has its own entry, and tells what that is kept by.
 
 use arrayvec::ArrayVec;
 use http::{Extensions, response};
@@ -11,49 +12,49 @@ use crate::{
     ttl::Ttl,
 };
 
-/// How many caches can be filled with one response.
+/// How many caches and scopes can be filled with one response.
 const DEPTH: usize = 4;
 
-/// Says in the extensions of a request what layers further out, of which caches, do with it.
+/// Says in the extensions of a request what layers further out, of which scopes of which caches, do with it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inside {
-    /// They fill an entry with its response: a layer of the same cache further in would wait for itself.
+    /// They fill an entry with its response: a layer of the same scope further in would wait for itself.
     filling: ArrayVec<usize, DEPTH>,
     /// They let it pass for what it carries: what is made of it is not for those who come without.
     passing: ArrayVec<usize, DEPTH>,
 }
 
-/// What a layer is to do with a request that came through others of its cache.
+/// What a layer is to do with a request that came through others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outer {
     /// There is none, or none that matters.
     Nothing,
-    /// Those of other caches fill entries with its response.
+    /// Those of other caches and scopes fill entries with its response.
     Elsewhere,
     Fills,
     Passes,
 }
 
 impl Inside {
-    /// A layer of this cache fills an entry with the response.
+    /// A layer of this scope fills an entry with the response.
     pub(super) fn fill(extensions: &mut Extensions, cache: &Cache) {
         // Deeper than that, a layer further in would have to wait for itself: it waits, bounded, and goes alone.
-        let _ = extensions.get_or_insert_default::<Self>().filling.try_push(cache.id());
+        let _ = extensions.get_or_insert_default::<Self>().filling.try_push(cache.scope_id());
     }
 
-    /// A layer of this cache lets the request pass, for a reason that sets it apart from others with its key.
+    /// A layer of this scope lets the request pass, for a reason that sets it apart from others with its key.
     pub(super) fn pass(extensions: &mut Extensions, cache: &Cache, reason: BypassReason) {
         if sets_apart(reason) {
-            let _ = extensions.get_or_insert_default::<Self>().passing.try_push(cache.id());
+            let _ = extensions.get_or_insert_default::<Self>().passing.try_push(cache.scope_id());
         }
     }
 
     #[inline]
     pub(super) fn of(extensions: &Extensions, cache: &Cache) -> Outer {
         let Some(inside) = extensions.get::<Self>() else { return Outer::Nothing };
-        if inside.filling.contains(&cache.id()) {
+        if inside.filling.contains(&cache.scope_id()) {
             Outer::Fills
-        } else if inside.passing.contains(&cache.id()) || inside.passing.is_full() {
+        } else if inside.passing.contains(&cache.scope_id()) || inside.passing.is_full() {
             Outer::Passes
         } else if inside.filling.is_empty() {
             Outer::Nothing
@@ -74,17 +75,32 @@ pub(super) struct Advice {
     /// The lifetime of the innermost one that has one.
     pub(super) ttl: Ttl,
     pub(super) selectors: Vec<Selector>,
+    /// Requests are told apart in a way that a layer further out may not know.
+    pub(super) has_own_key: bool,
     /// Why it is not kept.
-    pub(super) no_store: Option<NotStored>,
+    no_store: Option<NotStored>,
     /// An answer that is stale already is fresh nowhere else.
     pub(super) is_stale: bool,
 }
 
 impl Advice {
-    /// Says again, with an answer from the cache, what selects it: a cache further out that is being filled with it has
-    /// to know, and the extensions of the answer to the first request are gone.
-    pub(super) fn repeat(stored: &StoredResponse, is_stale: bool) -> Self {
-        Self { selectors: stored.selecting().selectors().to_vec(), is_stale, ..Self::default() }
+    /// Why a layer with these rules does not keep the response, if it does not.
+    pub(super) fn refuses(&self, rules: &Rules) -> Option<NotStored> {
+        let is_mixed = self.has_own_key && !rules.has_own_key();
+        self.no_store.or(is_mixed.then_some(NotStored::Filtered)).or(self.is_stale.then_some(NotStored::Stale))
+    }
+
+    /// Says with an answer from an entry what that is kept by: a cache further out that is filled with it has to know.
+    pub(super) fn repeat(rules: &Rules, stored: &StoredResponse, is_stale: bool) -> Self {
+        let selectors = stored.selecting().selectors().to_vec();
+        Self { selectors, has_own_key: rules.has_own_key(), is_stale, ..Self::default() }
+    }
+
+    /// Says the same with an answer of which an entry is made.
+    pub(super) fn say(rules: &Rules, parts: &mut response::Parts) {
+        let advice = parts.extensions.get_or_insert_default::<Self>();
+        advice.has_own_key |= rules.has_own_key();
+        advice.select_by(&rules.selectors);
     }
 
     /// `allows` says whether the layer would have let the request use the cache.
@@ -99,9 +115,13 @@ impl Advice {
             (Some(NotStored::Status), Some(reason)) => Some(reason),
             (before, refused) => before.or(refused),
         };
-        for selector in &*rules.selectors {
-            if !advice.selectors.contains(selector) {
-                advice.selectors.push(selector.clone());
+        advice.select_by(&rules.selectors);
+    }
+
+    fn select_by(&mut self, selectors: &[Selector]) {
+        for selector in selectors {
+            if !self.selectors.contains(selector) {
+                self.selectors.push(selector.clone());
             }
         }
     }

@@ -12,7 +12,7 @@ use super::{
     future::{Answer, Oneshot},
     keeping::{Keeping, without_waiting},
     late::Kept,
-    nested::Inside,
+    nested::{Advice, Inside},
     revalidate::{ConditionalRefresh, Source, Stale},
     rules::{Rules, Use, Verdict, is_negative},
     service::finish,
@@ -144,7 +144,8 @@ impl Run {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Send,
     {
-        let respond = Respond { rules: Arc::clone(&self.rules), reason: self.fill.reason };
+        let is_nested = self.asked.plan.is_nested;
+        let respond = Respond { rules: Arc::clone(&self.rules), reason: self.fill.reason, is_nested };
         let judged = self.judge(response, now);
         async move {
             match judged {
@@ -181,15 +182,19 @@ fn ask_for_the_whole(parts: &mut request::Parts) {
 pub(super) struct Respond {
     rules: Arc<Rules>,
     reason: MissReason,
+    is_nested: bool,
 }
 
 impl Respond {
     pub(super) fn with<B: Body>(
         self,
-        parts: response::Parts,
+        mut parts: response::Parts,
         body: CacheBody<B>,
         not_stored: Option<NotStored>,
     ) -> Response<CacheBody<B>> {
+        if self.is_nested {
+            Advice::say(&self.rules, &mut parts);
+        }
         let status = CacheStatus::Miss { reason: self.reason, not_stored };
         finish(Response::from_parts(parts, body), status, &self.rules)
     }

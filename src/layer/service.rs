@@ -248,7 +248,7 @@ impl<S> CacheService<S> {
         ResponseFuture::fill(self.layer.cache.handover(answer))
     }
 
-    /// Inside a fill of the same cache, this layer only says what it would have done.
+    /// Inside a fill of the same scope, this layer only says what it would have done.
     fn nested<ReqBody, ResBody>(&self, request: Request<ReqBody>, allows: bool) -> ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,

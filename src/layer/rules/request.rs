@@ -16,7 +16,7 @@ pub(in crate::layer) struct Use {
     pub(in crate::layer) is_head: bool,
     /// Skip the lookup, and store what comes.
     pub(in crate::layer) is_forced: bool,
-    /// Layers of other caches further out fill entries with the answer.
+    /// Layers of other caches and scopes further out fill entries with the answer.
     pub(in crate::layer) is_nested: bool,
     /// The client may have the answer already, or wants a part of it.
     pub(in crate::layer) narrows: bool,

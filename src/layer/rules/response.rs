@@ -82,11 +82,8 @@ impl Rules {
             return Err(NotStored::TooLarge);
         }
         let advice = parts.extensions.get::<Advice>();
-        if let Some(reason) = advice.and_then(|advice| advice.no_store) {
+        if let Some(reason) = advice.and_then(|advice| advice.refuses(self)) {
             return Err(reason);
-        }
-        if advice.is_some_and(|advice| advice.is_stale) {
-            return Err(NotStored::Stale);
         }
         let selecting = match (varies, advice) {
             (false, None) => Selecting::of(&self.selectors, asked)?,

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{profile::Early, record::Meta, ttl::deadline};
+use crate::{
+    profile::{Early, Windows},
+    record::Meta,
+    ttl::deadline,
+};
 
 /// A record from further in the future than this, in milliseconds, is not trusted: a clock was wrong.
 const SKEW: u64 = 60_000;
@@ -168,6 +172,12 @@ pub(crate) fn is_ahead(now: u64, until: u64) -> bool {
 pub(crate) fn times(now: u64, meta: &Meta) -> Times {
     let left = (meta.fresh_until != u64::MAX).then(|| meta.fresh_until.saturating_sub(now));
     Times { age: now.saturating_sub(meta.created), left, over: now.saturating_sub(meta.fresh_until) }
+}
+
+/// For how long after its ttl a record may be served.
+pub(crate) fn windows(meta: &Meta) -> Windows {
+    let window = |until: u64| Duration::from_millis(until.saturating_sub(meta.fresh_until));
+    Windows { revalidate: window(meta.stale_until), error: window(meta.error_until), keep: Duration::ZERO }
 }
 
 #[cfg(test)]

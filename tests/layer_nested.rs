@@ -1,11 +1,19 @@
 //! Layers of several caches, and of several scopes of one, within each other.
 #![cfg(all(feature = "memory", feature = "axum"))]
+#![expect(clippy::unwrap_used, reason = "a test fails where a helper of it panics")]
 
 mod support;
 
-use axum::Router;
-use axum_caching::{Cache, CacheLayer, CacheStatus, NotStored};
-use support::*;
+use std::time::Duration;
+
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
+use axum_caching::{
+    Cache, CacheLayer, CachePolicy, CacheStatus, MemoryBackend, NotStored, Profile, testing::ManualClock,
+};
+use support::{stale::SECOND, *};
 
 const HIT: CacheStatus = CacheStatus::Hit;
 
@@ -87,4 +95,62 @@ async fn what_has_a_key_of_an_inner_layer_is_not_kept_by_an_outer_one_that_has_n
         assert!(body.starts_with(tenant), "{body}");
     }
     assert_eq!((runs.count(), cache.stats().hits), (2, 1));
+}
+
+/// A page in a layer of one cache, in a layer of another one, which is filled anew four seconds after the first.
+async fn refilled(page: fn() -> Response, outer: Profile) -> (Router, ManualClock) {
+    let (near, clock) = cache();
+    let backend = MemoryBackend::builder().clock(clock.clock()).build();
+    let far = Cache::builder(backend).clock(clock.clock()).build();
+    let (app, _) = app(CacheLayer::new(&far), move |_, _| page());
+    let app = app.layer(CacheLayer::new(&near).profile(outer).age_header(true));
+    fetch(&app, "/").await;
+    near.clear().await.unwrap();
+    clock.advance(4 * SECOND);
+    fetch(&app, "/").await;
+    assert_eq!((near.stats().stored, far.stats().hits), (2, 1));
+    (app, clock)
+}
+
+#[tokio::test]
+async fn what_is_made_of_a_hit_further_in_is_as_old_and_lives_no_longer() {
+    let pages: [fn() -> Response; 3] = [
+        || (CachePolicy::ttl(5 * SECOND), "page").into_response(),
+        || ([("cache-control", "max-age=5")], "page").into_response(),
+        || ([("cache-control", "s-maxage=8"), ("age", "3")], "page").into_response(),
+    ];
+    for (index, page) in pages.into_iter().enumerate() {
+        let (app, clock) = refilled(page, Profile::default()).await;
+
+        let age = if index == 2 { "7" } else { "4" };
+        assert_eq!(send(&app, get("/")).await.headers()["age"], age, "page {index}");
+        clock.advance(Duration::from_millis(999));
+        assert_eq!(fetch(&app, "/").await.0, HIT, "page {index}");
+        clock.advance(Duration::from_millis(1));
+        assert!(is_miss(fetch(&app, "/").await.0), "page {index}");
+    }
+}
+
+#[tokio::test]
+async fn a_shorter_lifetime_of_the_outer_layer_holds_for_what_is_made_of_a_hit_too() {
+    let (app, clock) = refilled(|| "page".into_response(), Profile::ttl(SECOND)).await;
+    clock.advance(SECOND);
+    assert!(is_miss(fetch(&app, "/").await.0));
+}
+
+#[tokio::test]
+async fn what_is_made_of_a_hit_further_in_is_served_stale_no_longer_than_that() {
+    let outer = Profile::default().stale_while_revalidate(Duration::from_secs(60));
+    let none = || (CachePolicy::ttl(5 * SECOND), "page").into_response();
+    let some = || (CachePolicy::ttl(5 * SECOND).stale_while_revalidate(2 * SECOND), "page").into_response();
+    for (page, window) in [(none as fn() -> Response, 0), (some, 2)] {
+        let (app, clock) = refilled(page, outer).await;
+        clock.advance(Duration::from_millis(window * 1_000 + 999));
+        let expected = if window == 0 { HIT } else { CacheStatus::Stale };
+        assert_eq!(fetch(&app, "/").await.0, expected);
+
+        let (app, clock) = refilled(page, outer).await;
+        clock.advance(Duration::from_secs(window + 1));
+        assert!(is_miss(fetch(&app, "/").await.0), "{window}");
+    }
 }

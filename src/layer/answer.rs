@@ -39,7 +39,9 @@ enum By {
         now: u64,
         state: State,
     },
-    Sharing,
+    Sharing {
+        now: u64,
+    },
 }
 
 impl Stored {
@@ -53,8 +55,9 @@ impl Stored {
         rules: &Arc<Rules>,
         plan: Use,
         extensions: Extensions,
+        now: u64,
     ) -> Self {
-        Self { record, rules: Arc::clone(rules), plan, extensions, by: By::Sharing }
+        Self { record, rules: Arc::clone(rules), plan, extensions, by: By::Sharing { now } }
     }
 
     #[inline]
@@ -67,8 +70,11 @@ impl Stored {
         mem::forget(mem::replace(&mut parts.headers, headers));
         parts.extensions = self.status().begin(self.extensions);
         if self.plan.is_nested {
-            let is_stale = matches!(self.by, By::Hit { state: State::Stale | State::Spared, .. });
-            parts.extensions.insert(Advice::repeat(&self.rules, stored, is_stale));
+            let (now, is_stale) = match self.by {
+                By::Hit { now, state } => (now, matches!(state, State::Stale | State::Spared)),
+                By::Sharing { now } => (now, false),
+            };
+            parts.extensions.insert(Advice::repeat(&self.rules, &self.record, now, is_stale));
         }
         let body = if self.plan.is_head { Bytes::new() } else { stored.body().clone() };
         Response::from_parts(parts, CacheBody::whole(body))
@@ -79,7 +85,7 @@ impl Stored {
             By::Hit { state: State::Fresh | State::Due, .. } => CacheStatus::Hit,
             By::Hit { state: State::Stale, .. } => CacheStatus::Stale,
             By::Hit { state: State::Spared, .. } => CacheStatus::StaleOnError,
-            By::Sharing => CacheStatus::Shared,
+            By::Sharing { .. } => CacheStatus::Shared,
         }
     }
 
@@ -93,10 +99,10 @@ impl Stored {
                 let times = times(*now, &self.record.meta);
                 self.rules.cache_status.as_ref().map(|cache| self.status().field(cache, Some(times)))
             }
-            (Made::Status, By::Sharing) => {
+            (Made::Status, By::Sharing { .. }) => {
                 self.rules.cache_status.as_ref().map(|cache| CacheStatus::Shared.field(cache, None))
             }
-            (Made::Age | Made::HitHeader, By::Sharing) => None,
+            (Made::Age | Made::HitHeader, By::Sharing { .. }) => None,
         }
     }
 }

@@ -1,13 +1,19 @@
 //! Layers within each other. Of those of one scope the outermost fills, and the others tell it what they would have done;
 //! one of another scope, or of another cache, has its own entry, and tells what that is kept by.
 
+use std::time::Duration;
+
 use arrayvec::ArrayVec;
 use http::{Extensions, response};
 
 use super::rules::Rules;
 use crate::{
     cache::Cache,
+    freshness::{Times, times, windows},
+    policy::Terms,
+    profile::Windows,
     reason::{BypassReason, NotStored},
+    record::Record,
     response::{Selector, StoredResponse},
     ttl::Ttl,
 };
@@ -80,20 +86,40 @@ pub(super) struct Advice {
     /// Why it is not kept.
     no_store: Option<NotStored>,
     /// An answer that is stale already is fresh nowhere else.
-    pub(super) is_stale: bool,
+    is_stale: bool,
+    /// Of the entry that is the answer: how old it is, how long it is fresh still, if not for ever, and its windows.
+    entry: Option<(Duration, Option<Duration>, Windows)>,
 }
 
 impl Advice {
     /// Why a layer with these rules does not keep the response, if it does not.
     pub(super) fn refuses(&self, rules: &Rules) -> Option<NotStored> {
         let is_mixed = self.has_own_key && !rules.has_own_key();
-        self.no_store.or(is_mixed.then_some(NotStored::Filtered)).or(self.is_stale.then_some(NotStored::Stale))
+        let is_over = self.entry.is_some_and(|(_, left, _)| left == Some(Duration::ZERO));
+        self.no_store
+            .or(is_mixed.then_some(NotStored::Filtered))
+            .or((self.is_stale || is_over).then_some(NotStored::Stale))
+    }
+
+    /// What is made of an entry is as old as that, and is good for no longer: what gave that its lifetime, such as a
+    /// policy, is not to be seen any more.
+    pub(super) fn bound(&self, terms: Terms) -> Terms {
+        let Some((age, left, within)) = self.entry else { return terms };
+        let fresh = terms.fresh.into_iter().chain(left).min();
+        let windows = Windows {
+            revalidate: terms.windows.revalidate.min(within.revalidate),
+            error: terms.windows.error.min(within.error),
+            ..terms.windows
+        };
+        Terms { fresh, age: terms.age.max(age), windows }
     }
 
     /// Says with an answer from an entry what that is kept by: a cache further out that is filled with it has to know.
-    pub(super) fn repeat(rules: &Rules, stored: &StoredResponse, is_stale: bool) -> Self {
-        let selectors = stored.selecting().selectors().to_vec();
-        Self { selectors, has_own_key: rules.has_own_key(), is_stale, ..Self::default() }
+    pub(super) fn repeat(rules: &Rules, record: &Record<StoredResponse>, now: u64, is_stale: bool) -> Self {
+        let selectors = record.payload.selecting().selectors().to_vec();
+        let Times { age, left, .. } = times(now, &record.meta);
+        let entry = (Duration::from_millis(age), left.map(Duration::from_millis), windows(&record.meta));
+        Self { selectors, has_own_key: rules.has_own_key(), is_stale, entry: Some(entry), ..Self::default() }
     }
 
     /// Says the same with an answer of which an entry is made.

@@ -168,8 +168,9 @@ impl<S> CacheService<S> {
             Turn::Hit(found, key) => self.serve(found, &key, plan, request),
             Turn::Shared(record, _) => {
                 self.layer.cache.note(&record);
+                let now = self.layer.cache.core.clock.now();
                 let (parts, _) = request.into_parts();
-                ResponseFuture::stored(Stored::shared(record, &self.layer.rules, plan, parts.extensions))
+                ResponseFuture::stored(Stored::shared(record, &self.layer.rules, plan, parts.extensions, now))
             }
         }
     }

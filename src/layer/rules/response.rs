@@ -95,6 +95,9 @@ impl Rules {
         let negative = self.negative.filter(|_| is_negative(status) && !names_a_lifetime);
         let configured = Configured { cache, layer: negative.unwrap_or(layer), profile: &self.profile };
         let mut terms = policy::lifetime(configured, policy, &said, now)?;
+        if let Some(advice) = advice {
+            terms = advice.bound(terms);
+        }
         // An error is never served in place of another one, nor while it is asked whether it is over.
         if status.is_client_error() || status.is_server_error() {
             terms.windows = Windows::default();

@@ -6,13 +6,13 @@ mod support;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU16, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use axum::{Router, routing::get as route_get};
+use axum::{Router, body::Body, extract::OriginalUri, routing::get as route_get};
 use axum_caching::{CacheLayer, CachePolicy, CacheStatus, MissReason, NotStored, Profile};
 use http::{Request, StatusCode};
 use support::{
@@ -167,6 +167,47 @@ async fn what_says_something_of_the_client_only_does_not_remove_the_page() {
     world.clock.advance(5 * MINUTE);
     assert!(is_miss(world.fetch_with(|run| run.answer(StatusCode::UNAUTHORIZED)).await.0));
     assert_eq!(world.fetch_with(Run::fail).await, rescued("old"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn is_stale_sees_the_same_request_when_the_origin_fails_or_is_late_as_on_a_hit() {
+    #[derive(Clone)]
+    struct Build(u8);
+    let timed = [hardy(), hardy().soft_timeout(SECOND), hardy().hard_timeout(SECOND)];
+    for (index, profile) in timed.into_iter().enumerate() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&seen);
+        let mut world = World::of(|layer| {
+            layer.profile(profile).is_stale(move |request, _| {
+                let build = request.extensions.get::<Build>().expect("the one of the request").0;
+                told.lock().unwrap().push((request.uri.to_string(), request.version, request.headers.len()));
+                build != 1
+            })
+        });
+        let ask = |build| {
+            let request = Request::get("/stripped").version(http::Version::HTTP_10).header("if-none-match", "\"v\"");
+            let written = OriginalUri("/api/stripped".parse().unwrap());
+            request.extension(written).extension(Build(build)).body(Body::empty()).unwrap()
+        };
+        let first = spawn(&world.app, ask(1));
+        world.runs.next().await.answer("old");
+        first.await.unwrap().unwrap();
+        assert_eq!(world.send(ask(1)).await, hit("old"));
+        world.clock.advance(5 * MINUTE);
+
+        let asked = spawn(&world.app, ask(1));
+        let run = world.runs.next().await;
+        let mut run = Some(run);
+        if index == 0 {
+            run.take().unwrap().fail();
+        }
+        let response = asked.await.unwrap().unwrap();
+
+        assert_eq!(CacheStatus::of(&response), Some(CacheStatus::StaleOnError), "{index}");
+        drop(run);
+        let seen = seen.lock().unwrap();
+        assert!(seen.len() > 2 && seen.iter().all(|request| *request == seen[0]), "{seen:?}");
+    }
 }
 
 #[tokio::test]

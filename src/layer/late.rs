@@ -1,6 +1,6 @@
 //! What is served in place of an answer that does not come, or not in time.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Request, Response, StatusCode, Uri, request};
@@ -32,11 +32,19 @@ pub(super) struct Kept {
     pub(super) headers: HeaderMap,
     pub(super) uri: Uri,
     pub(super) plan: Use,
+    /// All of it, where the user is asked whether an entry is stale to it.
+    whole: Option<Box<request::Parts>>,
 }
 
 impl Kept {
-    pub(super) fn of(parts: &request::Parts, plan: Use) -> Self {
-        Self { method: parts.method.clone(), headers: parts.headers.clone(), uri: Target::of(parts).uri.clone(), plan }
+    pub(super) fn of(rules: &Rules, parts: &request::Parts, plan: Use) -> Self {
+        Self {
+            method: parts.method.clone(),
+            headers: parts.headers.clone(),
+            uri: Target::of(parts).uri.clone(),
+            plan,
+            whole: rules.is_stale.as_ref().map(|_| Box::new(parts.clone())),
+        }
     }
 
     pub(super) fn asked(&self) -> Asked<'_> {
@@ -47,12 +55,15 @@ impl Kept {
         Origin::of(&self.uri, &self.headers)
     }
 
-    fn to_parts(&self) -> request::Parts {
+    fn to_parts(&self) -> Cow<'_, request::Parts> {
+        if let Some(parts) = &self.whole {
+            return Cow::Borrowed(parts);
+        }
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = self.method.clone();
         parts.headers = self.headers.clone();
         parts.uri = self.uri.clone();
-        parts
+        Cow::Owned(parts)
     }
 
     /// A stale answer, if there is one that may be served since the origin failed. The origin is then left alone for a

@@ -196,6 +196,9 @@ impl CacheLayer {
     }
 
     /// Stored responses that this request does not take: the handler runs, and its answer replaces them.
+    ///
+    /// It may be asked more than once for one request: once more if the handler has failed, or is late, and there is
+    /// something stale to serve.
     pub fn is_stale(self, is_stale: impl Fn(&request::Parts, &StoredResponse) -> bool + Send + Sync + 'static) -> Self {
         self.with(|rules| rules.is_stale = Some(Arc::new(is_stale)))
     }

@@ -40,7 +40,7 @@ where
 {
     // In a box, as is what not every run needs, and not an `async fn`, which has room for each argument twice: a future
     // is moved with all of its room, which was a fifth of the cost of a miss.
-    let mut run = Box::new(Run { asked: Kept::of(&parts, plan), rules, fill });
+    let mut run = Box::new(Run { asked: Kept::of(&rules, &parts, plan), rules, fill });
     async move {
         let stale = run.prepare(&mut parts).await;
         let request = Request::from_parts(parts, body);

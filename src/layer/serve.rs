@@ -126,7 +126,8 @@ impl<S> CacheService<S> {
             return answer(request);
         }
         let (parts, body) = request.into_parts();
-        let bounds = Bounds { layer: Arc::clone(&self.layer), key: key.clone(), kept: Kept::of(&parts, plan) };
+        let kept = Kept::of(&self.layer.rules, &parts, plan);
+        let bounds = Bounds { layer: Arc::clone(&self.layer), key: key.clone(), kept };
         let answer = answer(Request::from_parts(parts, body));
         ResponseFuture::boxed(Box::pin(bounds.wait(answer)))
     }

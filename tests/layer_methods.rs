@@ -69,6 +69,34 @@ async fn the_type_and_the_coding_of_a_body_are_in_the_key_with_it() {
 }
 
 #[tokio::test]
+async fn all_lines_of_the_type_and_the_coding_are_in_the_key() {
+    let (cache, _) = cache();
+    let (app, runs) = echo(layer(&cache).methods([Method::POST]), 1_024);
+    let with = |lines: &[(header::HeaderName, &'static str)]| {
+        let mut request = post("a=1");
+        for (name, value) in lines {
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        request
+    };
+    let (kind, coding) = (header::CONTENT_TYPE, header::CONTENT_ENCODING);
+    let all: [&[_]; 7] = [
+        &[],
+        &[(kind.clone(), "a")],
+        &[(kind.clone(), "a"), (kind.clone(), "b")],
+        &[(kind.clone(), "a"), (kind.clone(), "c")],
+        &[(kind.clone(), "a"), (coding.clone(), "b")],
+        &[(kind.clone(), "a"), (coding.clone(), "b"), (coding.clone(), "b")],
+        &[(coding.clone(), "a"), (coding, "b")],
+    ];
+    for lines in all {
+        assert!(is_miss(fetch_request(&app, with(lines)).await.0), "{lines:?}");
+        assert_eq!(fetch_request(&app, with(lines)).await.0, HIT, "{lines:?}");
+    }
+    assert_eq!(runs.count(), 7);
+}
+
+#[tokio::test]
 async fn bytes_cannot_be_moved_between_the_type_and_the_body() {
     // Fiber PR #4459: short bodies imitated other keys.
     let (cache, _) = cache();

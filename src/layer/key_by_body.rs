@@ -170,13 +170,12 @@ async fn read<B: Body<Data = Bytes>>(request: Request<B>, limit: usize, rules: &
 fn body_key(rules: &Rules, headers: &HeaderMap, body: &[u8]) -> BodyKey {
     let mut data = Vec::with_capacity(body.len() + 64);
     for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-        match headers.get(name).map(HeaderValue::as_bytes) {
-            None => data.push(b'-'),
-            Some(value) => {
-                data.push(b'+');
-                data.extend_from_slice(&(value.len() as u64).to_le_bytes());
-                data.extend_from_slice(value);
-            }
+        // All lines: which of them a handler reads is its own affair.
+        let lines = headers.get_all(name);
+        data.extend_from_slice(&(lines.iter().count() as u64).to_le_bytes());
+        for line in lines.iter().map(HeaderValue::as_bytes) {
+            data.extend_from_slice(&(line.len() as u64).to_le_bytes());
+            data.extend_from_slice(line);
         }
     }
     data.extend_from_slice(body);

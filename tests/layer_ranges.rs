@@ -68,6 +68,20 @@ async fn one_range_is_answered_with_that_part() {
 }
 
 #[tokio::test]
+async fn a_part_has_no_digest_of_the_whole() {
+    // RFC 9530 §2: `Content-Digest` is of the content of this message, and `Repr-Digest` is not.
+    const FIELDS: [(&str, &str); 3] =
+        [("content-digest", "sha-256=:d2hvbGU=:"), ("content-md5", "d2hvbGU="), ("repr-digest", "sha-256=:d2hvbGU=:")];
+    let (cache, _) = cache();
+    let (app, _) = app(layer(&cache).ranges(true), |_, _| answer(&FIELDS, BODY));
+    for (range, left) in [(None, [1, 1, 1]), (Some("bytes=0-1"), [0, 0, 1])] {
+        let fields: Vec<_> = range.map(|range| ("range", range)).into_iter().collect();
+        let response = send(&app, get_with("/", &fields)).await;
+        assert_eq!(FIELDS.map(|(name, _)| lines(&response, name).len()), left, "{range:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_range_with_nothing_in_it_is_416_and_says_how_long_the_whole_is() {
     let app = warm(&[("cache-control", "max-age=60"), ("etag", "\"v1\"")], BODY).await;
     for range in ["bytes=10-", "bytes=10-12", "bytes=-0", "bytes=99999999999999999999999-"] {

@@ -9,6 +9,11 @@ use http_body::Body;
 use super::{body::CacheBody, rules::Rules, status::CacheStatus};
 use crate::response::{ByteRange, Cut, is_named, is_same, is_unmodified_since, make_tag, tag};
 
+/// The digest of the content of one message, be that whole or a part (RFC 9530 §2).
+pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+/// The same, as it was before (RFC 2616 §14.15).
+pub(super) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+
 /// What a client says of what it has and wants, kept until the answer is there.
 pub(super) struct Narrowing {
     rules: Arc<Rules>,
@@ -123,6 +128,9 @@ fn partial<B: Body>(response: Response<CacheBody<B>>, part: ops::Range<usize>) -
     let whole = body.as_whole().cloned().unwrap_or_default();
     let (first, last, length) = (part.start, part.end.saturating_sub(1), whole.len());
     parts.status = StatusCode::PARTIAL_CONTENT;
+    for name in [CONTENT_DIGEST, CONTENT_MD5] {
+        parts.headers.remove(name);
+    }
     parts.headers.insert(header::CONTENT_RANGE, value(format!("bytes {first}-{last}/{length}")));
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(part.len()));
     Response::from_parts(parts, CacheBody::whole(whole.slice(part)))

@@ -6,7 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request};
 use http_body::Body;
 
-use super::{body::CacheBody, date, question::Ask, rules::Rules};
+use super::{
+    body::CacheBody,
+    date,
+    narrow::{CONTENT_DIGEST, CONTENT_MD5},
+    question::Ask,
+    rules::Rules,
+};
 use crate::{
     cache::Fill,
     reason::MissReason,
@@ -184,12 +190,14 @@ fn updated(mut stored: HeaderMap, new: &HeaderMap, now: u64) -> HeaderMap {
 
 /// What the stored body depends on. Frameworks add some of it to every answer, whatever its body is.
 fn is_of_the_body(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::CONTENT_LENGTH
-            | header::CONTENT_ENCODING
-            | header::CONTENT_RANGE
-            | header::CONTENT_TYPE
-            | header::TRANSFER_ENCODING
-    )
+    let is_digest = [CONTENT_DIGEST, CONTENT_MD5].contains(name);
+    is_digest
+        || matches!(
+            *name,
+            header::CONTENT_LENGTH
+                | header::CONTENT_ENCODING
+                | header::CONTENT_RANGE
+                | header::CONTENT_TYPE
+                | header::TRANSFER_ENCODING
+        )
 }

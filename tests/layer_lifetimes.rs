@@ -226,3 +226,31 @@ async fn a_response_of_a_clock_that_was_set_back_is_not_trusted_for_long() {
     assert!(matches!(status, CacheStatus::Miss { reason: MissReason::Skewed, .. }));
     assert_eq!(runs.count(), 2);
 }
+
+#[tokio::test]
+async fn the_time_that_an_answer_takes_counts_where_another_server_gave_it_an_age() {
+    // RFC 9111 §4.2.3: it may be as old as its `Age` and all the time since it was asked for.
+    for (field, age, left) in
+        [(("age", "5"), "25", 35), (("age", "0"), "20", 40), (("age", "x"), "0", 60), (("x", "5"), "0", 60)]
+    {
+        let (cache, clock) = cache();
+        let slow = clock.clone();
+        let (app, _) = app(CacheLayer::new(&cache).age_header(true), move |_, _| {
+            slow.advance(seconds(20));
+            answer(&[field, ("cache-control", "max-age=60")], "body")
+        });
+        fetch(&app, "/").await;
+
+        assert_eq!(lines(&send(&app, get("/")).await, "age"), [age], "{field:?}");
+        clock.advance(Duration::from_millis(left * 1_000 - 1));
+        assert_eq!(fetch(&app, "/").await.0, HIT, "{field:?}");
+        clock.advance(MILLI);
+        assert!(is_miss(fetch(&app, "/").await.0), "{field:?}");
+    }
+    let (cache, clock) = cache();
+    let (app, _) = app(CacheLayer::new(&cache), move |_, _| {
+        clock.advance(seconds(20));
+        answer(&[("age", "0"), ("cache-control", "max-age=10")], "body")
+    });
+    assert_eq!(not_stored(fetch(&app, "/").await.0), Some(NotStored::NoLifetime), "it was over when it came");
+}

@@ -105,7 +105,7 @@ impl Keeping {
     /// Keeps a body that is there.
     fn keep(self, status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Work<Result<(), NotStored>> {
         let Self { run, selecting, received, lifetime, is_renewed } = self;
-        let Run { rules, fill, asked } = *run;
+        let Run { rules, fill, asked, .. } = *run;
         let date = date::value(received);
         let new = if is_renewed { StoredResponse::renewed } else { StoredResponse::new };
         let response = new(status, headers, body, &date, selecting, &rules.slots);

@@ -278,6 +278,9 @@ impl CacheLayer {
     }
 
     /// Whether a hit has an `Age` (RFC 9111 §5.1). Off by default.
+    ///
+    /// It counts, as the lifetime does, from when the head of the response came. One that came with an `Age` itself is
+    /// of another server: then it is that `Age`, and counts from when the handler was called (§4.2.3).
     pub fn age_header(self, age: bool) -> Self {
         self.with(|rules| rules.age_header = age)
     }

@@ -1,6 +1,6 @@
 //! A miss: the inner service runs, its client is answered, and what may be kept is kept.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, header, request, response};
@@ -40,10 +40,11 @@ where
 {
     // In a box, as is what not every run needs, and not an `async fn`, which has room for each argument twice: a future
     // is moved with all of its room, which was a fifth of the cost of a miss.
-    let mut run = Box::new(Run { asked: Kept::of(&rules, &parts, plan), rules, fill });
+    let mut run = Box::new(Run { asked: Kept::of(&rules, &parts, plan), rules, fill, sent: 0 });
     async move {
         let stale = run.prepare(&mut parts).await;
         let request = Request::from_parts(parts, body);
+        run.sent = run.fill.cache().core.clock.now();
         // An error drops the fill, and one of those who wait takes over.
         let response = run.fill.context().clone().scope(Oneshot::new(inner, request)).await;
         let received = run.fill.cache().core.clock.now();
@@ -53,7 +54,7 @@ where
         run.fill.hand_on(&FillContext::current());
         let has_failed = response.as_ref().map_or(true, |response| response.status().is_server_error());
         if has_failed && run.fill.reason.may_fall_back() {
-            let Run { rules, fill, asked } = &*run;
+            let Run { rules, fill, asked, .. } = &*run;
             // In the background there is nobody to be served.
             let is_watched = fill.reason != MissReason::Refresh;
             let stale = if is_watched { Box::pin(asked.rescue(fill.cache(), rules, &fill.key)).await } else { None };
@@ -71,6 +72,8 @@ pub(super) struct Run {
     pub(super) rules: Arc<Rules>,
     pub(super) fill: Fill,
     pub(super) asked: Kept,
+    /// When the origin was asked, in UNIX milliseconds.
+    sent: u64,
 }
 
 /// What is done with a response.
@@ -120,7 +123,10 @@ impl Run {
         let core = &self.fill.cache().core;
         let verdict = match source {
             Source::Doubtful(_) => Verdict::Pass(NotStored::Partial),
-            _ => self.rules.of_response(&parts, self.asked.asked(), core.profile.ttl, now),
+            _ => {
+                let delay = Duration::from_millis(now.saturating_sub(self.sent));
+                self.rules.of_response(&parts, self.asked.asked(), core.profile.ttl, now, delay)
+            }
         };
         match verdict {
             Verdict::Pass(reason) => Judged::Pass(self, parts, source, reason),

@@ -167,7 +167,7 @@ pub(crate) fn lifetime(
     };
     let fresh = ttl.or(configured.cache).lifetime().ok_or(NotStored::NoLifetime)?;
     let windows = windows(policy, said, configured.profile);
-    Ok(Terms { fresh, age: Duration::from_secs(said.age.unwrap_or(0)), windows })
+    Ok(Terms { fresh, age: said.age.unwrap_or_default(), windows })
 }
 
 /// The policy of the handler, then what the response says (RFC 5861), then the layer, then the cache. Between the
@@ -220,7 +220,7 @@ mod tests {
                 "cache-control" => said.cache_control(value),
                 "expires" => said.expires(value),
                 "date" => said.date(value),
-                _ => said.age(value),
+                _ => said.age(value, Duration::ZERO),
             }
         }
         lifetime(configured, policy, &said, 0)

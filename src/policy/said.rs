@@ -31,7 +31,8 @@ pub(crate) struct Said<'a> {
     pub(super) error: Option<u64>,
     pub(super) expires: Option<&'a HeaderValue>,
     pub(super) date: Option<&'a HeaderValue>,
-    pub(super) age: Option<u64>,
+    /// How old it was when it came.
+    pub(super) age: Option<Duration>,
 }
 
 impl<'a> Said<'a> {
@@ -67,10 +68,12 @@ impl<'a> Said<'a> {
         self.date.get_or_insert(line);
     }
 
-    /// The age at which a response came here; the first member counts, and what is no number does not (RFC 9111 §5.1).
-    pub(crate) fn age(&mut self, line: &HeaderValue) {
-        let first = || members(line.as_bytes()).next().and_then(seconds).unwrap_or(0);
-        self.age.get_or_insert_with(first);
+    /// The age at which a response was sent; the first member counts, and what is no number does not (RFC 9111 §5.1).
+    /// It may be as old as that and all of `delay`, the time since it was asked for (§4.2.3).
+    pub(crate) fn age(&mut self, line: &HeaderValue, delay: Duration) {
+        let first = || members(line.as_bytes()).next().and_then(seconds);
+        let corrected = |age| Duration::from_secs(age).saturating_add(delay);
+        self.age.get_or_insert_with(|| first().map_or(Duration::ZERO, corrected));
     }
 
     /// What `max-age` says, or else what `Expires` comes to: less `Date`, or less now. A date that is none is in the
@@ -97,7 +100,7 @@ impl<'a> Said<'a> {
 
     /// A lifetime that counts from the origin, less the time that is over.
     pub(super) fn left(&self, seconds: u64) -> Ttl {
-        Ttl::For(Duration::from_secs(seconds.saturating_sub(self.age.unwrap_or(0))))
+        Ttl::For(Duration::from_secs(seconds).saturating_sub(self.age.unwrap_or_default()))
     }
 }
 

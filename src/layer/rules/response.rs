@@ -1,5 +1,7 @@
 //! Whether a response may be kept. Decided before its body is read.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 
 use super::Rules;
@@ -38,7 +40,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn of(headers: &'a HeaderMap, rules: &Rules) -> Result<Self, NotStored> {
+    fn of(headers: &'a HeaderMap, rules: &Rules, delay: Duration) -> Result<Self, NotStored> {
         let mut fields = Self::default();
         for (name, value) in headers {
             match name.as_str() {
@@ -46,7 +48,7 @@ impl<'a> Fields<'a> {
                 "content-type" if is_streaming(value) => return Err(NotStored::Streaming),
                 "content-length" => fields.announced = fields.announced.or_else(|| length(value)),
                 "vary" => fields.varies = true,
-                "age" => fields.said.age(value),
+                "age" => fields.said.age(value, delay),
                 "cache-control" if rules.obey_response => fields.said.cache_control(value),
                 "expires" if rules.obey_response => fields.said.expires(value),
                 "date" => fields.said.date(value),
@@ -58,18 +60,27 @@ impl<'a> Fields<'a> {
 }
 
 impl Rules {
-    /// Whether a response may be kept, how long, and what selects it. Decided before its body is read.
+    /// Whether a response may be kept, how long, and what selects it. Decided before its body is read. `delay` is how
+    /// long it took, until `now`.
     pub(in crate::layer) fn of_response(
         &self,
         parts: &response::Parts,
         asked: Asked<'_>,
         cache: Ttl,
         now: u64,
+        delay: Duration,
     ) -> Verdict {
-        self.judge(parts, asked, cache, now).unwrap_or_else(Verdict::Pass)
+        self.judge(parts, asked, cache, now, delay).unwrap_or_else(Verdict::Pass)
     }
 
-    fn judge(&self, parts: &response::Parts, asked: Asked<'_>, cache: Ttl, now: u64) -> Result<Verdict, NotStored> {
+    fn judge(
+        &self,
+        parts: &response::Parts,
+        asked: Asked<'_>,
+        cache: Ttl,
+        now: u64,
+        delay: Duration,
+    ) -> Result<Verdict, NotStored> {
         let status = parts.status;
         if status.is_informational() || status == StatusCode::PARTIAL_CONTENT || status == StatusCode::NOT_MODIFIED {
             return Err(NotStored::Partial);
@@ -77,7 +88,7 @@ impl Rules {
         if parts.headers.len() > MAX_FIELDS {
             return Err(NotStored::TooLarge);
         }
-        let Fields { said, varies, announced } = Fields::of(&parts.headers, self)?;
+        let Fields { said, varies, announced } = Fields::of(&parts.headers, self, delay)?;
         if announced.is_some_and(|length| length > self.max_body_size as u64) {
             return Err(NotStored::TooLarge);
         }

@@ -166,6 +166,30 @@ async fn a_purge_that_the_server_refused_for_good_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_purge_is_remembered_until_it_is_made_however_the_attempts_fail() {
+    use ErrorKind::{Config, Connect, Decode, Encode, NotAnInteger, Other, Protocol, TooLarge};
+    for how in ["delete", "clear"] {
+        // `Config` is what a backend with connections answers to a call outside a runtime.
+        for kind in [Config, Connect, Decode, Encode, NotAnInteger, Other, Protocol, TooLarge] {
+            let nodes = nodes(true);
+            nodes.here.set("key", "old", Ttl::Default).await.unwrap();
+            let outage = nodes.server.on(Operation::WRITES).fail(ErrorKind::Connect);
+            match how {
+                "delete" => drop(nodes.here.delete("key").await.unwrap_err()),
+                _ => drop(nodes.here.clear().await.unwrap_err()),
+            }
+            outage.end();
+            let outage = nodes.server.on(Operation::WRITES).fail(kind);
+            sleep(Duration::from_secs(3)).await;
+            drop(nodes.here.get::<String>("key").await);
+            outage.end();
+            sleep(Duration::from_secs(3)).await;
+            assert_eq!(nodes.here.get::<String>("key").await.unwrap(), None, "{how}, {kind:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_go_on_while_the_server_hangs() {
     let nodes = nodes(true);
     read(&nodes.here, "old").await;

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use crate::error::ErrorKind;
+
 /// So many are remembered; the oldest go first. Whoever made one was told that it failed.
 const MAX: usize = 10_000;
 
@@ -29,6 +31,12 @@ impl What {
             _ => self == other,
         }
     }
+}
+
+/// Whether a purge that was refused so would be refused later too, and need not be remembered. That is not the breaker's
+/// question: a call outside a runtime (`Config`) says nothing against the backend, and a later one may be made.
+pub(super) fn is_for_good(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unsupported | ErrorKind::Key)
 }
 
 /// The number of a purge: later ones have higher numbers.

@@ -11,10 +11,9 @@ use tokio::{runtime::Handle, time::Instant};
 use super::{
     Inner,
     message::Changed,
-    missed::{Number, What},
+    missed::{Number, What, is_for_good},
 };
 use crate::{
-    backend::breaker::is_failure,
     error::Result,
     timer::{Bound, before, is_there},
 };
@@ -83,8 +82,7 @@ impl Inner {
             What::Prefix(prefix) => self.kept.clear(prefix).await,
         };
         match made {
-            Err(error) if is_failure(error.kind()) => return Err(error),
-            // What the backend cannot do at all it will not do later.
+            Err(error) if !is_for_good(error.kind()) => return Err(error),
             Err(_) => {}
             Ok(()) => match &what {
                 What::Key(key) => self.tell(&Changed::Keys(vec![key])),

@@ -6,7 +6,14 @@ mod bytewise;
 mod tiers;
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    future::Future as _,
+    pin::pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -164,4 +171,78 @@ async fn a_batch_takes_what_another_node_has_made_anew_though_its_own_copy_is_ov
     nodes.clock.advance(20 * MINUTE);
     assert_eq!(batch(&nodes.here, "new").await, ["new", "new"]);
     assert_eq!(batch(&nodes.there, "newer").await, ["new", "new"]);
+}
+
+/// A value that asks the node that has a copy of it when it is dropped.
+#[derive(Clone, Serialize, Deserialize)]
+struct Asks(u32);
+
+static ASKED: OnceLock<Arc<dyn Backend>> = OnceLock::new();
+static DROPS: AtomicUsize = AtomicUsize::new(0);
+
+impl Drop for Asks {
+    fn drop(&mut self) {
+        let Some(tier) = ASKED.get() else { return };
+        // So many that each lock of the copies is taken.
+        for number in 0..2_048 {
+            let key = format!("page {number}");
+            assert!(tier.get_now(&key).is_none());
+            let mut read = pin!(tier.get(&key));
+            let _ = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
+        DROPS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_is_decoded_of_a_copy_may_ask_the_node_when_it_is_dropped() {
+    const HOW: [&str; 6] = ["clear", "clear a part", "delete", "set over", "evict", "read anew"];
+    let (done, is_done) = mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let clock = ManualClock::new();
+            let server = tiers::server(true, &clock);
+            let tier = Arc::new(TieredBackend::builder(server.clone()).max_bytes(1 << 20).max_entries(256).build());
+            let (here, there) = (node((*tier).clone(), &clock), node(TieredBackend::new(server), &clock));
+            let _ = ASKED.set(Arc::<TieredBackend>::clone(&tier));
+            for how in HOW {
+                for node in [&there, &here, &here] {
+                    for number in 0..8 {
+                        node.memoizer::<Asks>("asks").call(&number, async || Asks(number)).await;
+                        settle().await;
+                    }
+                }
+                let key = here.memoizer::<Asks>("asks").make_cache_key(&7).unwrap();
+                let before = DROPS.load(Ordering::Relaxed);
+                match how {
+                    "clear" => tier.clear("").await.unwrap(),
+                    "clear a part" => here.clear().await.unwrap(),
+                    "delete" => drop(here.delete(&key).await.unwrap()),
+                    "set over" => here.set(&key, "text", Ttl::Default).await.unwrap(),
+                    "evict" => {
+                        // They are asked for, so that they do not go first themselves.
+                        for key in (0..50).map(|number| format!("fill {number}")) {
+                            here.set(&key, &"x".repeat(50_000), Ttl::Default).await.unwrap();
+                            for _ in 0..3 {
+                                assert!(here.get::<String>(&key).await.unwrap().is_some());
+                            }
+                        }
+                    }
+                    _ => {
+                        there.set(&key, "text", Ttl::Default).await.unwrap();
+                        tokio::time::advance(LAG).await;
+                        drop(here.get::<String>(&key).await);
+                    }
+                }
+                assert!(DROPS.load(Ordering::Relaxed) > before, "{how}");
+                done.send(how).unwrap();
+                there.clear().await.unwrap();
+                tier.clear("").await.unwrap();
+            }
+        });
+    });
+    for how in HOW {
+        assert_eq!(is_done.recv_timeout(Duration::from_secs(20)), Ok(how), "{how}");
+    }
 }

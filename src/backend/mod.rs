@@ -10,6 +10,8 @@ mod envelope;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod future;
+#[cfg(feature = "memory")]
+mod gone;
 mod guard;
 #[cfg(feature = "memcached")]
 mod memcached;

@@ -10,6 +10,7 @@ use std::{
 use quick_cache::{Lifecycle, Weighter};
 
 use crate::{
+    backend::gone::Gone,
     error::{Error, ErrorKind, Result},
     value::Value,
 };
@@ -117,7 +118,8 @@ impl Drop for PinCount {
     }
 }
 
-/// Counts evictions, and drops what was evicted outside the lock of the shard.
+/// Counts evictions, and drops what was evicted or replaced outside the lock of the shard: it may be a user's `Drop`, which
+/// may ask this backend.
 #[derive(Clone)]
 pub(super) struct Recorder {
     evictions: Arc<AtomicU64>,
@@ -130,7 +132,7 @@ impl Recorder {
 }
 
 impl Lifecycle<Key, Entry> for Recorder {
-    type RequestState = Option<(Key, Entry)>;
+    type RequestState = Gone<Entry>;
 
     fn is_pinned(&self, _: &Key, entry: &Entry) -> bool {
         entry.pin.is_some()
@@ -141,7 +143,7 @@ impl Lifecycle<Key, Entry> for Recorder {
         self.evictions.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn on_evict(&self, last: &mut Self::RequestState, key: Key, entry: Entry) {
-        *last = Some((key, entry));
+    fn on_evict(&self, gone: &mut Self::RequestState, _: Key, entry: Entry) {
+        gone.extend([entry]);
     }
 }

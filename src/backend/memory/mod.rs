@@ -1,36 +1,34 @@
 //! The in-process backend: a weighted, scan-resistant table, bounded by bytes and by entries.
 
+mod builder;
 mod entry;
 mod sweep;
 
 use std::{
+    cell::RefCell,
     fmt,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use quick_cache::{
-    OptionsBuilder,
-    sync::{Cache as Table, EntryAction, EntryResult},
-};
+use quick_cache::sync::{Cache as Table, EntryAction, EntryResult};
+
+pub use self::builder::MemoryBackendBuilder;
 
 use self::{
     entry::{Entry, Key, Pins, Recorder, Weigher},
     sweep::Sweeper,
 };
-use super::{Backend, BackendFuture, Usage};
+use super::{Backend, BackendFuture, Usage, gone::Gone};
 use crate::{
     clock::Clock,
     error::{Error, ErrorKind, Result},
     ttl::deadline,
     value::Value,
 };
-
-/// The share of the table for entries that are asked for again; the rest is a trial period.
-const HOT_PERCENT: u32 = 97;
 
 /// Up to 64 MiB and 10 000 entries in this process, whichever is reached first.
 ///
@@ -72,81 +70,8 @@ struct Inner {
     floor: u64,
     /// What an entry may weigh at most: what one shard takes.
     largest: u64,
-}
-
-/// Settings of a [`MemoryBackend`].
-///
-/// # Examples
-///
-/// ```
-/// use axum_caching::MemoryBackend;
-///
-/// let backend = MemoryBackend::builder().max_bytes(256 << 20).build();
-/// assert_eq!(backend.max_bytes(), 256 << 20);
-/// ```
-#[derive(Clone, Debug)]
-#[must_use = "call `build`"]
-pub struct MemoryBackendBuilder {
-    max_bytes: usize,
-    max_entries: usize,
-    clock: Clock,
-}
-
-impl MemoryBackendBuilder {
-    /// The memory that entries may take, keys and bookkeeping included. 64 MiB by default.
-    pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.max_bytes = bytes;
-        self
-    }
-
-    /// How many entries are kept. 10 000 by default.
-    pub fn max_entries(mut self, entries: usize) -> Self {
-        self.max_entries = entries;
-        self
-    }
-
-    /// The clock that expiry goes by; the clock of the machine by default.
-    ///
-    /// A test gives the backend and the cache the same one.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The backend. A bound of 0 counts as 1.
-    pub fn build(self) -> MemoryBackend {
-        let max_bytes = self.max_bytes.max(1) as u64;
-        let max_entries = self.max_entries.max(1) as u64;
-        let evictions = Arc::new(AtomicU64::new(0));
-        let options = OptionsBuilder::new()
-            .shards(shards(max_bytes))
-            // The table remembers half as many that it evicted, beside the weight.
-            .estimated_items_capacity(self.max_entries.min(self.max_bytes / 1_024).max(1))
-            .weight_capacity(max_bytes)
-            .hot_allocation(f64::from(HOT_PERCENT) / 100.0)
-            .build()
-            .expect("all options that have to be given are given");
-        let recorder = Recorder::new(Arc::clone(&evictions));
-        let table = Table::with_options(options, Weigher, foldhash::quality::RandomState::default(), recorder);
-        // The table refuses what is heavier than the part of a shard that it keeps for hot entries.
-        let largest = table.shard_capacity() / 100 * u64::from(HOT_PERCENT);
-        MemoryBackend(Arc::new(Inner {
-            sweeper: Sweeper::new(self.max_bytes),
-            pins: Pins::new(self.max_bytes),
-            floor: (max_bytes / max_entries).clamp(1, largest.max(1)),
-            clock: self.clock,
-            table,
-            evictions,
-            max_bytes,
-            largest,
-        }))
-    }
-}
-
-/// As many shards as leave each 4 MiB, so that large bodies fit, and 64 at the most.
-fn shards(max_bytes: u64) -> usize {
-    let fitting = (max_bytes / (4 << 20)).clamp(1, 64);
-    1 << fitting.ilog2()
+    /// Held by those who compare and set, and by those who clear: what was compared before a clear is not stored after it.
+    clears: RwLock<()>,
 }
 
 impl Default for MemoryBackend {
@@ -159,7 +84,7 @@ impl Default for MemoryBackend {
 impl MemoryBackend {
     /// Starts from the defaults: 64 MiB, 10 000 entries, the clock of the machine.
     pub fn builder() -> MemoryBackendBuilder {
-        MemoryBackendBuilder { max_bytes: 64 << 20, max_entries: 10_000, clock: Clock::system() }
+        MemoryBackendBuilder::new()
     }
 
     /// How many entries are kept now, those that expired and were not swept yet included.
@@ -282,10 +207,15 @@ impl MemoryBackend {
             let is_it = old.expires > now && old.value.to_bytes().is_ok_and(|bytes| bytes.starts_with(token));
             if is_it { EntryAction::ReplaceWithGuard } else { EntryAction::Retain(()) }
         };
+        // Before the lock: dropped after it.
+        let mut gone = Gone::default();
+        let _no_clear = self.0.clears.read().unwrap_or_else(PoisonError::into_inner);
         match self.0.table.entry(&key, None, occupied) {
-            EntryResult::Replaced(guard, _) => {
-                // An error says that somebody cleared or set the key meanwhile, and so came later than this.
-                let _ = guard.insert(entry);
+            EntryResult::Replaced(guard, old) => {
+                gone.extend([old]);
+                // An error says that somebody set the key or deleted it meanwhile, and so came later than this.
+                let late = guard.insert_with_lifecycle(entry, &mut gone).err();
+                gone.extend(late);
                 Ok(true)
             }
             _ => Ok(false),
@@ -295,6 +225,23 @@ impl MemoryBackend {
     fn remove(&self, key: &str) -> bool {
         let removed = self.0.table.remove(key);
         removed.is_some_and(|(_, entry)| entry.expires > self.0.clock.now())
+    }
+
+    fn remove_all(&self, prefix: &str) {
+        // Dropped when no lock is held any more.
+        let gone = RefCell::new(Vec::new());
+        let _no_comparison = self.0.clears.write().unwrap_or_else(PoisonError::into_inner);
+        if prefix.is_empty() {
+            gone.borrow_mut().extend(self.0.table.drain());
+            return;
+        }
+        self.0.table.retain(|key, entry| {
+            let is_gone = key.starts_with(prefix);
+            if is_gone {
+                gone.borrow_mut().push((key.clone(), entry.clone()));
+            }
+            !is_gone
+        });
     }
 
     /// Gives back the memory of a few entries that expired.
@@ -345,11 +292,7 @@ impl Backend for MemoryBackend {
     }
 
     fn clear<'a>(&'a self, prefix: &'a str) -> BackendFuture<'a, ()> {
-        if prefix.is_empty() {
-            self.0.table.clear();
-        } else {
-            self.0.table.retain(|key, _| !key.starts_with(prefix));
-        }
+        self.remove_all(prefix);
         BackendFuture::ready(Ok(()))
     }
 

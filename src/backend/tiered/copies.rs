@@ -6,8 +6,12 @@
 //! A change on this node voids the reads that are under way: each key belongs to a shard, a shard counts its changes, and
 //! a copy is only kept if the count is what it was when its read was sent. The comparison and the insertion are under the
 //! lock of the shard, so that nothing comes between.
+//!
+//! A copy may hold what was decoded of it, and be the last to hold it: then it is a user's `Drop` that runs, which may ask
+//! this cache. So what is taken away is dropped when no lock is held any more.
 
 use std::{
+    cell::RefCell,
     fmt,
     hash::BuildHasher,
     sync::{
@@ -21,7 +25,12 @@ use foldhash::quality::{FixedState, RandomState};
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter, sync::Cache as Table};
 use tokio::time::Instant;
 
-use crate::{backend::Usage, key::CONTROL, stamps, value::Value};
+use crate::{
+    backend::{Usage, gone::Gone},
+    key::CONTROL,
+    stamps,
+    value::Value,
+};
 
 /// What the table and the allocator take for a copy beside its key and its value.
 const OVERHEAD: usize = 200;
@@ -146,30 +155,34 @@ impl Copies {
             self.table.remove(key);
             return Some(value);
         }
+        // Before the lock: dropped after it.
+        let mut gone = Gone::default();
+        let was = self.table.peek(key);
         let (shard, _) = self.shard(key);
         let shard = lock(shard);
         if shard.changes != ticket.changes {
             return Some(value);
         }
-        let value = match self.table.peek(key) {
+        let value = match &was {
             // What was made of the same bytes is made once.
-            Some(copy) if copy.value.has_bytes_of(&value) => copy.value,
+            Some(copy) if copy.value.has_bytes_of(&value) => copy.value.clone(),
             _ => value.shared(),
         };
-        self.insert(key, ticket, value.clone());
+        self.insert(key, ticket, value.clone(), &mut gone);
         Some(value)
     }
 
     /// Ends a change of this node: the copy is gone, and reads that were sent meanwhile are void. What the change has put
     /// there takes its place, if no other change came between.
     pub(super) fn replace(&self, key: &str, ticket: Ticket, stored: Option<&Value>) {
+        let mut gone = Gone::default();
         let (shard, _) = self.shard(key);
         let mut shard = lock(shard);
         let is_alone = shard.changes == ticket.changes;
         shard.changes += 1;
-        self.table.remove(key);
+        gone.extend(self.table.remove(key).map(|(_, copy)| copy));
         if let Some(value) = stored.filter(|value| is_alone && !self.lag.is_zero() && may_be_copied(key, value)) {
-            self.insert(key, ticket, value.clone().shared());
+            self.insert(key, ticket, value.clone().shared(), &mut gone);
         }
     }
 
@@ -178,7 +191,9 @@ impl Copies {
         let (shard, _) = self.shard(key);
         let mut shard = lock(shard);
         shard.changes += 1;
-        self.table.remove(key);
+        let gone = self.table.remove(key);
+        drop(shard);
+        drop(gone);
     }
 
     /// As [`forget`](Copies::forget), for all keys that begin with a prefix.
@@ -188,21 +203,31 @@ impl Copies {
             lock(shard).changes += 1;
         }
         if prefix.is_empty() {
-            self.table.clear();
-        } else {
-            self.table.retain(|key, _| !key.starts_with(prefix));
+            return self.table.drain().for_each(drop);
         }
+        let gone = RefCell::new(Vec::new());
+        self.table.retain(|key, copy| {
+            let is_gone = key.starts_with(prefix);
+            if is_gone {
+                gone.borrow_mut().push(copy.clone());
+            }
+            !is_gone
+        });
     }
 
-    fn insert(&self, key: &str, ticket: Ticket, value: Value) {
+    /// Under the lock of the shard. What has to go for it is given to be dropped after that.
+    fn insert(&self, key: &str, ticket: Ticket, value: Value, gone: &mut Gone<Copy>) {
         let until = ticket.sent + self.lag;
+        let was = self.table.peek(key);
+        let is_late = was.as_ref().is_some_and(|copy| copy.until > until);
+        gone.extend(was);
         // A late answer does not take the place of one that was asked for after it.
-        if self.table.peek(key).is_some_and(|copy| copy.until > until) {
+        if is_late {
             return;
         }
         let weight = ((OVERHEAD + key.len() + value.weight()) as u64).max(self.floor);
         let calm = ticket.sent + self.lag / 2;
-        self.table.insert(key.into(), Copy { value, calm, until, weight });
+        self.table.insert_with_lifecycle(key.into(), Copy { value, calm, until, weight }, gone);
     }
 
     fn shard(&self, key: &str) -> (&Mutex<Shard>, u64) {
@@ -239,18 +264,18 @@ impl Weighter<Box<str>, Copy> for Weigher {
     }
 }
 
-/// Counts evictions, and drops what was evicted outside the lock of the table.
+/// Counts evictions, and drops what was evicted or replaced outside the lock of the table.
 #[derive(Clone)]
 struct Recorder(Arc<AtomicU64>);
 
 impl Lifecycle<Box<str>, Copy> for Recorder {
-    type RequestState = Option<(Box<str>, Copy)>;
+    type RequestState = Gone<Copy>;
 
     fn before_evict(&self, _: &mut Self::RequestState, _: &Box<str>, _: &mut Copy) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn on_evict(&self, last: &mut Self::RequestState, key: Box<str>, copy: Copy) {
-        *last = Some((key, copy));
+    fn on_evict(&self, gone: &mut Self::RequestState, _: Box<str>, copy: Copy) {
+        gone.extend([copy]);
     }
 }

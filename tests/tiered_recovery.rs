@@ -112,6 +112,34 @@ async fn a_set_that_failed_is_made_up_for_as_a_deletion() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_set_that_finds_no_room_leaves_nothing_of_what_was_there() {
+    for asks_at_once in [true, false] {
+        let nodes = nodes(true);
+        nodes.here.set("key", "old", Ttl::Default).await.unwrap();
+        nodes.server.on(Operation::Set).fail(ErrorKind::TooLarge);
+        let error = nodes.here.set("key", "new", Ttl::Default).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
+        if asks_at_once {
+            assert_eq!(nodes.here.get::<String>("key").await.unwrap(), None);
+        }
+        sleep(Duration::from_secs(3)).await;
+        for node in [&nodes.here, &nodes.there] {
+            assert_eq!(node.get::<String>("key").await.unwrap(), None);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_that_was_asked_for_where_it_could_not_be_made_is_made_up_for() {
+    let nodes = nodes(true);
+    nodes.here.set("key", "old", Ttl::Default).await.unwrap();
+    let outage = nodes.server.on(Operation::Delete).next(1).fail(ErrorKind::Config);
+    nodes.here.delete("key").await.unwrap_err();
+    outage.end();
+    assert_eq!(nodes.here.get::<String>("key").await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_many_that_failed_for_a_key_one_deletion_is_made() {
     let nodes = nodes(true);
     let outage = nodes.server.on(Operation::ALL).fail(ErrorKind::Connect);
@@ -156,7 +184,7 @@ async fn a_purge_that_nobody_waits_for_any_more_is_made_up_for() {
 async fn a_purge_that_the_server_refused_for_good_is_not_tried_again() {
     let (tier, server, _) = tier(true);
     server.on(Operation::Clear).fail(ErrorKind::Unsupported);
-    server.on(Operation::Set).fail(ErrorKind::TooLarge);
+    server.on(Operation::Set).fail(ErrorKind::Key);
     tier.clear("p").await.unwrap_err();
     tier.set("key", Value::from_bytes("x"), None).await.unwrap_err();
     let calls = server.calls(Operation::WRITES);

@@ -54,7 +54,8 @@ impl Cache {
     ///
     /// [`Encode`](crate::ErrorKind::Encode), [`TooLarge`](crate::ErrorKind::TooLarge), and what the backend says.
     ///
-    /// When the value is too large, what was there stays.
+    /// When the value is too large, what was there stays. Over copies in memory (`TieredBackend`) it is deleted if it is the
+    /// shared backend that refuses it.
     ///
     /// # Cancel safety
     ///

@@ -6,9 +6,9 @@ use super::{
     Inner,
     copies::Ticket,
     message::{Changed, MAX_KEYS},
-    missed::{Number, What},
+    missed::{Number, What, is_for_good},
 };
-use crate::{backend::breaker::is_failure, error::Result, value::Value};
+use crate::{error::Result, value::Value};
 
 /// What a change is of.
 #[derive(Clone, Copy)]
@@ -73,8 +73,9 @@ impl<'a> Change<'a> {
                     self.tell();
                 }
             }
-            Err(error) if is_failure(error.kind()) => self.fail(),
-            Err(_) => self.of.forget_in(self.inner),
+            Err(error) if is_for_good(error.kind()) => self.of.forget_in(self.inner),
+            // What is too large or finds no room leaves what was there, which can be deleted.
+            Err(_) => self.fail(),
         }
         answer
     }

@@ -11,7 +11,13 @@ use std::sync::{
 };
 
 use super::{Cache, Core, tags::LIFETIME};
-use crate::{error::Result, key::HashMethod, stamps, sync::AtomicU64, value::Value};
+use crate::{
+    error::{ErrorKind, Result},
+    key::HashMethod,
+    stamps,
+    sync::AtomicU64,
+    value::Value,
+};
 
 /// As many as the models can follow, under them.
 const LANES: usize = if cfg!(all(test, model)) { 1 } else { 64 };
@@ -138,8 +144,14 @@ impl Cache {
             return Ok(());
         }
         let (core, key) = (Arc::clone(&self.core), self.lane_key(lane));
-        let set = async move { core.backend.set(&key, fresh(), Some(LIFETIME)).await };
-        self.send(&mut self.core.bound(), set).await
+        let write = async move {
+            match core.backend.set(&key, fresh(), Some(LIFETIME)).await {
+                // A server that is full takes nothing, but things away: a lane that is not there refuses as a new one does.
+                Err(error) if error.kind() == ErrorKind::TooLarge => core.backend.delete(&key).await.map(drop),
+                set => set,
+            }
+        };
+        self.send(&mut self.core.bound(), write).await
     }
 }
 

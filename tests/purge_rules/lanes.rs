@@ -73,6 +73,36 @@ async fn f7_a_late_tag_that_was_purged_while_the_origin_ran_refuses_its_fill() {
 }
 
 #[tokio::test]
+async fn f7_a_purge_that_finds_no_room_for_its_lane_takes_it_away() {
+    at_each_place(async |place| {
+        let nodes = nodes().await;
+        let mut run = Some(nodes.here.begin(What::Late, "old").await);
+        nodes.server.fill();
+        let mut stops = nodes.there.line.stop();
+        let purge = nodes.there.begin_purge(What::Late);
+        let mut seen = 0;
+        while let Some(stopped) = stops.next().await {
+            if seen == place {
+                nodes.server.empty();
+                run.take().unwrap().end().await;
+                nodes.server.fill();
+            }
+            stopped.pass().await;
+            seen += 1;
+        }
+        purge.await.unwrap();
+        nodes.server.empty();
+        if let Some(run) = run {
+            run.end().await;
+        }
+        nodes.there.line.go_on();
+        assert_eq!(nodes.there.read(What::Late, "new").await, "new", "the fill ended at {place}");
+        seen
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn f7_a_lane_that_was_lost_says_nothing() {
     let nodes = nodes().await;
     let run = nodes.here.begin(What::Late, "old").await;

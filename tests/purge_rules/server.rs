@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,6 +25,8 @@ type Table = HashMap<String, (Value, u64)>;
 pub struct Server {
     table: Arc<Mutex<Table>>,
     clock: ManualClock,
+    /// It takes nothing more, and does everything else.
+    is_full: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -32,6 +37,16 @@ impl Server {
     /// Loses the records with such keys.
     pub fn lose(&self, is_lost: impl Fn(&str) -> bool) {
         self.table.lock().unwrap().retain(|key, _| !is_lost(key));
+    }
+
+    /// From here on it has no room for anything.
+    pub fn fill(&self) {
+        self.is_full.store(true, Ordering::Relaxed);
+    }
+
+    /// It has room again.
+    pub fn empty(&self) {
+        self.is_full.store(false, Ordering::Relaxed);
     }
 
     pub fn has(&self, key: &str) -> bool {
@@ -198,7 +213,17 @@ impl Backend for Line {
 
     fn set<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, ()> {
         let value = self.kept(value);
-        self.operate("set", move |table, now| set(table, now, key, value, ttl))
+        let is_full = Arc::clone(&self.server.is_full);
+        let set = self.operate("set", move |table, now| {
+            let has_room = !is_full.load(Ordering::Relaxed);
+            if has_room {
+                set(table, now, key, value, ttl);
+            }
+            has_room
+        });
+        BackendFuture::new(async move {
+            if set.await? { Ok(()) } else { Err(Error::new(ErrorKind::TooLarge, "there is no room")) }
+        })
     }
 
     fn add<'a>(&'a self, key: &'a str, value: Value, ttl: Option<Duration>) -> BackendFuture<'a, bool> {

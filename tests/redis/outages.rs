@@ -200,6 +200,28 @@ async fn a_full_server_takes_no_more_and_gives_what_it_has() {
 }
 
 #[tokio::test]
+async fn a_full_server_is_purged() {
+    let server = Server::with(&["--maxmemory", "3mb", "--maxmemory-policy", "noeviction"]);
+    let (cache, app) = cached(RedisBackend::builder(server.url()));
+    recovers(&cache, &app).await;
+    let names = cache.memoizer::<String>("names");
+    let read = async |text: &'static str| names.at(&7).tags(["shop"]).call(async move || text.to_owned()).await;
+    for how in ["purge_tag", "delete_memoized", "clear"] {
+        server.run::<()>("CONFIG SET maxmemory 3mb");
+        read("old").await;
+        eventually("it is stored", async || read("new").await == "old").await;
+        server.run::<()>("CONFIG SET maxmemory 1");
+        assert_eq!(cache.set("other", &1, Ttl::Default).await.unwrap_err().kind(), ErrorKind::TooLarge);
+        match how {
+            "purge_tag" => cache.purge_tag("shop").await.unwrap(),
+            "delete_memoized" => names.delete_memoized().await.unwrap(),
+            _ => cache.clear().await.unwrap(),
+        }
+        assert_eq!(read("new").await, "new", "{how}");
+    }
+}
+
+#[tokio::test]
 async fn a_replica_that_cannot_be_written_to_is_read() {
     let master = Server::start();
     let replica = Server::with(&["--replicaof", "127.0.0.1", &master.port.to_string()]);

@@ -159,6 +159,52 @@ fn what_is_said_about_a_sentinel_and_would_not_be_heard_is_refused() {
     assert!(plain.build().is_ok());
 }
 
+#[test]
+fn what_is_said_of_sentinels_where_there_are_none_is_refused() {
+    for builder in [
+        || RedisBackend::builder("redis://localhost"),
+        || RedisBackend::cluster(["localhost"]),
+        || RedisBackend::from_client(&redis::Client::open("redis://localhost").unwrap()),
+    ] {
+        for named in [builder().sentinel_username("shop"), builder().sentinel_password("hunter2")] {
+            let error = named.build().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("sentinel") && !format!("{error:?}").contains("hunter2"), "{error}");
+        }
+        builder().build().unwrap();
+    }
+}
+
+#[cfg(feature = "redis-tls")]
+#[test]
+fn tls_that_is_asked_for_and_would_not_be_had_is_refused() {
+    let plain = redis::Client::open("redis://localhost").unwrap();
+    let (root, one) = (b"no pem".to_vec(), "host");
+    for builder in [
+        RedisBackend::builder("redis://localhost").password("hunter2").tls(true),
+        RedisBackend::builder("unix:///run/redis").tls(true),
+        RedisBackend::builder("rediss://localhost").replica("redis://localhost").tls(true),
+        RedisBackend::cluster([one, "redis://localhost"]).tls(true),
+        RedisBackend::from_client(&plain).tls(true),
+        RedisBackend::sentinel("shop", [one]).tls_root(root.clone()),
+        RedisBackend::sentinel("shop", [one]).tls_identity(root.clone(), root.clone()),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("rediss://"), "{error}");
+    }
+    for builder in [
+        RedisBackend::builder(one).tls(true),
+        RedisBackend::builder("rediss://localhost").replica(one).tls(true),
+        RedisBackend::cluster([one, "rediss://localhost"]).tls(true),
+        RedisBackend::from_client(&redis::Client::open("rediss://localhost").unwrap()).tls(true),
+        RedisBackend::sentinel("shop", [one]).tls_root(root.clone()).tls(true),
+        RedisBackend::sentinel("shop", ["rediss://localhost"]).tls_root(root),
+    ] {
+        builder.build().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn clearing_a_cluster_reaches_every_node_and_nothing_else() {
     let cluster = Cluster::start();

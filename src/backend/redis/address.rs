@@ -75,7 +75,7 @@ impl Access {
     #[cfg(feature = "redis-tls")]
     fn over_tls(&self, info: ConnectionInfo) -> Result<ConnectionInfo> {
         let Some(certificates) = self.certificates() else { return Ok(info) };
-        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        if !is_secure(info.addr()) {
             return Err(config("there are certificates, and the address is not `rediss://`"));
         }
         let client = Client::build_with_tls(info, certificates)
@@ -87,10 +87,25 @@ impl Access {
 /// One server, by its URL.
 pub(super) fn server(url: &str, tls: bool) -> Result<ConnectionInfo> {
     if url.contains("://") {
-        return url.into_connection_info().map_err(|_| not_an_address());
+        let info = url.into_connection_info().map_err(|_| not_an_address())?;
+        return agreeing(info, tls);
     }
     let (host, port) = host_and_port(url, PORT)?;
     url_of(host, port, tls).as_str().into_connection_info().map_err(|_| not_an_address())
+}
+
+/// An address that says itself whether it is of TLS, and does not say otherwise than what was said beside it.
+pub(super) fn agreeing(info: ConnectionInfo, tls: bool) -> Result<ConnectionInfo> {
+    if tls && !is_secure(info.addr()) {
+        return Err(config(
+            "`tls(true)`, and an address that says it is without: expected `rediss://..`, or `host:port`",
+        ));
+    }
+    Ok(info)
+}
+
+pub(super) fn is_secure(address: &ConnectionAddr) -> bool {
+    matches!(address, ConnectionAddr::TcpTls { .. })
 }
 
 fn url_of(host: &str, port: u16, tls: bool) -> String {

@@ -101,13 +101,14 @@ impl RedisBackendBuilder {
         self
     }
 
-    /// The user with whom sentinels are asked. None by default.
+    /// The user with whom sentinels are asked. None by default. Where there are no sentinels it is an error.
     pub fn sentinel_username(mut self, username: impl Into<String>) -> Self {
         self.sentinel_username = Some(username.into());
         self
     }
 
-    /// The password with which sentinels are asked. None by default: it is not that of the server.
+    /// The password with which sentinels are asked. None by default: it is not that of the server. Where there are no
+    /// sentinels it is an error.
     #[doc(alias = "CACHE_REDIS_SENTINEL_PASSWORD")]
     pub fn sentinel_password(mut self, password: impl Into<String>) -> Self {
         self.sentinel_password = Some(password.into());
@@ -115,7 +116,7 @@ impl RedisBackendBuilder {
     }
 
     /// Whether the servers that sentinels name, or the nodes of a cluster that are named without a scheme, are spoken to
-    /// over TLS. `false` by default. A URL says it by `rediss://`.
+    /// over TLS. `false` by default. A URL says it by `rediss://`; one that does not is an error beside `tls(true)`.
     #[cfg(feature = "redis-tls")]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
@@ -208,6 +209,13 @@ impl RedisBackendBuilder {
         if !self.replicas.is_empty() && !matches!(self.target, Target::Url(_) | Target::Info(_)) {
             return Err(config("`replica` is for one server; for others there is `read_from_replicas`"));
         }
+        let names_sentinel = self.sentinel_username.is_some() || self.sentinel_password.is_some();
+        if names_sentinel && !matches!(self.target, Target::Sentinel { .. }) {
+            return Err(config(
+                "`sentinel_username` and `sentinel_password` are for sentinels, and there are none: a server's are \
+                 `username` and `password`",
+            ));
+        }
         let (what, link, mut replicas) = match &self.target {
             Target::Url(_) | Target::Info(_) if self.read_from_replicas => {
                 return Err(config("one server does not name its replicas: name them with `replica`"));
@@ -217,7 +225,7 @@ impl RedisBackendBuilder {
                 (address::shown(&info), primary(address::source(info)?), Vec::new())
             }
             Target::Info(info) => {
-                let info = self.access.applied((**info).clone())?;
+                let info = self.access.applied(address::agreeing((**info).clone(), self.tls)?)?;
                 (address::shown(&info), primary(address::source(info)?), Vec::new())
             }
             Target::Sentinel { master, sentinels } => {
@@ -247,6 +255,13 @@ impl RedisBackendBuilder {
             return Err(config("no sentinel: expected `host:port` of one at least"));
         }
         let addresses = sentinels.iter().map(|sentinel| address::sentinel(sentinel)).collect::<Result<Vec<_>>>()?;
+        #[cfg(feature = "redis-tls")]
+        if self.access.certificates().is_some() && !self.tls && !addresses.iter().any(address::is_secure) {
+            return Err(config(
+                "there are certificates, and neither the servers nor the sentinels are spoken to over TLS: expected \
+                 `tls(true)` for the servers, or `rediss://..` for the sentinels",
+            ));
+        }
         Ok(Sentinels {
             master: master.to_owned(),
             addresses,

@@ -139,6 +139,27 @@ async fn the_database_is_the_one_that_was_named() {
 }
 
 #[tokio::test]
+async fn a_user_without_a_password_is_that_user_and_no_other() {
+    let server = Server::start();
+    server.run::<()>("ACL SETUSER shop on nopass ~shop:* +@all");
+    server.run::<()>("ACL SETUSER locked on >x ~* +@all");
+    let url = |user: &str| server.url().replace("redis://", &format!("redis://{user}@"));
+    let client = redis::Client::open(url("shop")).unwrap();
+    for builder in [
+        RedisBackend::builder(server.url()).username("shop"),
+        RedisBackend::builder(url("shop")),
+        RedisBackend::from_client(&client),
+    ] {
+        let backend = builder.build().unwrap();
+        backend.set("shop:key", Value::from_bytes("value"), None).await.unwrap();
+        let error = backend.set("key", Value::from_bytes("value"), None).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "what is the default user's: {error}");
+    }
+    let locked = RedisBackend::builder(server.url()).username("locked").build().unwrap();
+    assert_eq!(locked.get("key").await.unwrap_err().kind(), ErrorKind::Connect);
+}
+
+#[tokio::test]
 async fn a_master_that_no_sentinel_knows_is_told_by_its_kind() {
     let watched = Watched::start();
     let builder = RedisBackend::sentinel("nobody", watched.addresses());

@@ -55,6 +55,10 @@ impl Access {
         if let Some(password) = &self.password {
             settings = settings.set_password(password);
         }
+        // Without a password the client would not log in at all, and be the default user.
+        if settings.username().is_some() && settings.password().is_none() {
+            settings = settings.set_password("");
+        }
         match self.database {
             Some(database) => settings.set_db(database.into()),
             None => settings,

@@ -81,7 +81,8 @@ impl RedisBackendBuilder {
         }
     }
 
-    /// The user of the server's ACL. What the URL says by default, or else the server's default user.
+    /// The user of the server's ACL. What the URL says by default, or else the server's default user. One without a
+    /// password logs in with an empty one, which a server takes for a user that needs none (`nopass`).
     pub fn username(mut self, username: impl Into<String>) -> Self {
         self.access.username = Some(username.into());
         self
@@ -269,7 +270,8 @@ impl RedisBackendBuilder {
             tls: self.tls,
             tcp: address::tcp(),
             username: self.sentinel_username.clone(),
-            password: self.sentinel_password.clone(),
+            // As the user of a server: without a password nobody would log in.
+            password: self.sentinel_password.clone().or_else(|| self.sentinel_username.as_ref().map(|_| String::new())),
             #[cfg(feature = "redis-tls")]
             certificates: self.access.certificates(),
         })

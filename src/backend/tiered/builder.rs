@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Backend, Backplane, Inner, TieredBackend, copies::Copies, missed::Missed};
+use super::{Backend, Backplane, Inner, TieredBackend, copies::Copies, missed::Missed, recovery::Recovery};
 use crate::stamps;
 
 /// Settings of a [`TieredBackend`].
@@ -72,7 +72,7 @@ impl TieredBackendBuilder {
             node: stamps::fresh(),
             missed: Missed::default(),
             recovery: tokio::sync::Mutex::new(()),
-            recovers: AtomicBool::new(false),
+            recovers: Recovery::default(),
         }))
     }
 }

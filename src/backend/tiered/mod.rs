@@ -29,7 +29,7 @@ use self::{
     copies::Copies,
     message::{Changed, write},
     missed::{Missed, What},
-    recovery::Owed,
+    recovery::{Owed, Recovery},
 };
 use super::{Backend, BackendFuture, Reads, Usage};
 use crate::{
@@ -102,8 +102,7 @@ struct Inner {
     missed: Missed,
     /// Held by the one who makes a purge that was missed.
     recovery: tokio::sync::Mutex<()>,
-    /// Whether there is a task that does.
-    recovers: AtomicBool,
+    recovers: Recovery,
 }
 
 impl TieredBackend {

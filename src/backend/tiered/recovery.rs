@@ -2,7 +2,8 @@
 
 use std::{
     future::pending,
-    sync::{Arc, Weak, atomic::Ordering},
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -26,6 +27,65 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// After so many failures in a row the backend has its pause; those that come after them have their turn then.
 const MAX_FAILURES: usize = 8;
+
+/// A task that has not been seen for so long is on a runtime that nobody drives any more, or not now: it counts as none.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// The task that makes them, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Recovery(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many there were: the last one is the one.
+    tasks: u64,
+    /// When it was seen last.
+    seen: Option<Instant>,
+}
+
+impl Recovery {
+    fn has_task(&self) -> bool {
+        self.lock().seen.is_some_and(|seen| Instant::now().saturating_duration_since(seen) < SILENCE)
+    }
+
+    /// The number of a task that is to begin, if none is at work.
+    fn begin(&self) -> Option<u64> {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.seen.is_some_and(|seen| now.saturating_duration_since(seen) < SILENCE) {
+            return None;
+        }
+        state.tasks += 1;
+        state.seen = Some(now);
+        Some(state.tasks)
+    }
+
+    /// A task is there still; says whether it is the one. One that was silent for long may have been replaced.
+    fn see(&self, task: u64) -> bool {
+        let mut state = self.lock();
+        let is_it = state.tasks == task;
+        if is_it {
+            state.seen = Some(Instant::now());
+        }
+        is_it
+    }
+
+    /// A task ends, unless there is something to do still.
+    fn end(&self, task: u64, may_end: impl FnOnce() -> bool) -> bool {
+        let mut state = self.lock();
+        // Under the lock: whoever has something to do from now on finds no task, and begins one.
+        let ends = may_end();
+        if ends && state.tasks == task {
+            state.seen = None;
+        }
+        ends
+    }
+
+    // A panic under this lock is not possible; if it was, a time is still a time.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// What is under a key that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +125,7 @@ impl Inner {
         if owed.is_empty() {
             return Ok(Owed::Nothing);
         }
-        let has_task = self.recovers.load(Ordering::Acquire);
-        if has_task && owed.iter().any(|(what, _)| matches!(what, What::Prefix(_))) {
+        if self.recovers.has_task() && owed.iter().any(|(what, _)| matches!(what, What::Prefix(_))) {
             return Ok(Owed::Clear);
         }
         let _one_at_a_time = self.recovery.lock().await;
@@ -123,42 +182,46 @@ impl Inner {
     /// Begins a task that makes them, if there is none and there can be one. Without it they are made as their keys are
     /// asked for.
     fn recover(self: &Arc<Self>) {
-        if self.recovers.load(Ordering::Acquire) || !is_there() || self.recovers.swap(true, Ordering::AcqRel) {
+        if self.recovers.has_task() || !is_there() {
             return;
         }
-        let Ok(runtime) = Handle::try_current() else { return self.recovers.store(false, Ordering::Release) };
-        let ends = Ends(Arc::downgrade(self));
+        let Ok(runtime) = Handle::try_current() else { return };
+        let Some(task) = self.recovers.begin() else { return };
+        let ends = Ends(Arc::downgrade(self), task);
         runtime.spawn(async move {
             let mut from = 0;
             loop {
-                before(Instant::now().checked_add(PAUSE), pending::<()>()).await;
+                before(after(PAUSE), pending::<()>()).await;
                 let Some(inner) = ends.0.upgrade() else { return };
-                from = inner.make_some(from).await;
-                if inner.missed.is_empty() {
-                    inner.recovers.store(false, Ordering::Release);
-                    // One that came just now has found this task, and begun none.
-                    if inner.missed.is_empty() || inner.recovers.swap(true, Ordering::AcqRel) {
-                        return ends.forget();
+                let mut turn = pin!(inner.make_some(from));
+                // A clear may take long.
+                from = loop {
+                    if !inner.recovers.see(task) {
+                        return;
                     }
+                    if let Some(from) = before(after(PAUSE), turn.as_mut()).await {
+                        break from;
+                    }
+                };
+                if !inner.recovers.see(task) || inner.recovers.end(task, || inner.missed.is_empty()) {
+                    return;
                 }
             }
         });
     }
 }
 
-/// Says that the task has ended, if its runtime has.
-struct Ends(Weak<Inner>);
-
-impl Ends {
-    fn forget(mut self) {
-        self.0 = Weak::new();
-    }
+fn after(pause: Duration) -> Option<Instant> {
+    Instant::now().checked_add(pause)
 }
+
+/// Says that the task has ended, if its runtime has.
+struct Ends(Weak<Inner>, u64);
 
 impl Drop for Ends {
     fn drop(&mut self) {
         if let Some(inner) = self.0.upgrade() {
-            inner.recovers.store(false, Ordering::Release);
+            inner.recovers.end(self.1, || true);
         }
     }
 }

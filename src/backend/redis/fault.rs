@@ -30,6 +30,22 @@ pub(super) fn refusal(error: &RedisError) -> Option<Refusal> {
     }
 }
 
+/// What a command inside a script answered, as a server before Redis 7 tells it: as an error of the script, with the code in
+/// the text.
+fn raised(error: &RedisError, code: &str) -> bool {
+    let text = error.detail().filter(|text| error.code() == Some("ERR") && text.starts_with("Error running script"));
+    text.is_some_and(|text| text.split(' ').any(|word| word.strip_prefix('-') == Some(code)))
+}
+
+/// Whether the server is a replica, which takes no writes.
+pub(super) fn is_read_only(error: &RedisError) -> bool {
+    matches!(error.kind(), Kind::Server(Server::ReadOnly)) || raised(error, "READONLY")
+}
+
+fn is_full(error: &RedisError) -> bool {
+    error.code() == Some("OOM") || raised(error, "OOM")
+}
+
 /// An error of a connection that is being made.
 pub(super) fn connecting(error: &RedisError) -> (ErrorKind, Cow<'static, str>) {
     let text = match error.kind() {
@@ -69,9 +85,8 @@ pub(super) fn translate(error: &RedisError) -> Error {
             (ErrorKind::Protocol, "the server does not answer as a Redis server would".into())
         }
         Kind::AuthenticationFailed => (ErrorKind::Connect, "the server refuses the user name or the password".into()),
-        Kind::Server(Server::ReadOnly) => {
-            (ErrorKind::Connect, "the server is a replica, which cannot be written to".into())
-        }
+        _ if is_read_only(error) => (ErrorKind::Connect, "the server is a replica, which cannot be written to".into()),
+        _ if is_full(error) => (ErrorKind::TooLarge, "the server is full (`maxmemory`), and evicts nothing".into()),
         Kind::Server(
             kind @ (Server::BusyLoading
             | Server::MasterDown
@@ -81,7 +96,6 @@ pub(super) fn translate(error: &RedisError) -> Error {
             | Server::Ask),
         ) => (ErrorKind::Connect, format!("the server cannot answer now ({})", code_of(kind)).into()),
         _ => match error.code() {
-            Some("OOM") => (ErrorKind::TooLarge, "the server is full (`maxmemory`), and evicts nothing".into()),
             Some("WRONGTYPE") => (ErrorKind::Decode, "the key holds a list, a set or the like".into()),
             Some("NOAUTH" | "WRONGPASS") => (ErrorKind::Connect, "the server wants a user name and a password".into()),
             Some(code) => (ErrorKind::Other, format!("the server answered {code}").into()),
@@ -127,5 +141,35 @@ fn io(error: &RedisError) -> &'static str {
         "the connection was closed"
     } else {
         "the connection failed"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(line: &str) -> RedisError {
+        let value = redis::parse_redis_value(format!("{line}\r\n").as_bytes()).unwrap();
+        value.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn what_a_command_in_a_script_answers_is_known_on_servers_old_and_new() {
+        let sha1 = "f_6b1bf486c81ceb7edf3c093f4c48582e38c0e791";
+        let before_7 =
+            |what: &str| format!("-ERR Error running script (call to {sha1}): @user_script:1: @user_script: 1: {what}");
+        let full = "-OOM command not allowed when used memory > 'maxmemory'.";
+        let replica = "-READONLY You can't write against a read only replica.";
+        for (what, kind) in [(full, ErrorKind::TooLarge), (replica, ErrorKind::Connect)] {
+            for line in [what.to_owned(), before_7(what)] {
+                let error = answered(&line);
+                assert_eq!(translate(&error).kind(), kind, "{line}");
+                assert_eq!(is_read_only(&error), kind == ErrorKind::Connect, "{line}");
+            }
+        }
+        for other in [before_7("attempt to index a nil value"), "-ERR value is not -OOM or -READONLY at all".to_owned()]
+        {
+            assert_eq!(translate(&answered(&other)).kind(), ErrorKind::Other, "{other}");
+        }
     }
 }

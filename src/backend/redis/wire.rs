@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::{
-    Cmd, ErrorKind as Kind, Pipeline, RedisError, RedisResult, ServerErrorKind as Server, Value,
+    Cmd, ErrorKind as Kind, Pipeline, RedisError, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
     cluster_routing::RoutingInfo,
@@ -187,7 +187,7 @@ fn hear_error(health: &Health, is_cluster: bool, error: &RedisError) {
         _ if error.is_unrecoverable_error() && !is_cluster => health.lost(),
         Kind::Io => {}
         // It was the master, or its name leads elsewhere now.
-        Kind::Server(Server::ReadOnly) if health.age() > YOUNG => health.lost(),
+        _ if fault::is_read_only(error) && health.age() > YOUNG => health.lost(),
         _ => health.answered(),
     }
 }

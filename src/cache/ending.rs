@@ -86,7 +86,7 @@ impl Fill {
             Err(error) => Err(self.not_kept(&error)),
         };
         if stored.is_ok() {
-            core.note_stored(&self.key.primary);
+            core.stores.note(&self.key.primary);
             let marker = core.marker(&self.key.primary, self.lead.id());
             core.markers.remove(marker);
             core.failures.remove(marker);

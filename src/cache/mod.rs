@@ -166,16 +166,6 @@ impl Core {
         self.hasher.hash_one((primary, id))
     }
 
-    /// Something is stored under a key.
-    fn note_stored(&self, primary: &str) {
-        self.stores.note(self.hasher.hash_one(primary));
-    }
-
-    /// Whether something may have been stored under a key, since there were so many stores.
-    fn has_stored_since(&self, primary: &str, stores: u64) -> bool {
-        stores != self.stores.now() && self.stores.has_changed(self.hasher.hash_one(primary), stores)
-    }
-
     /// Those who come next do not wait for each other.
     fn mark_uncacheable(&self, primary: &str, id: u64) {
         self.markers.set(self.marker(primary, id), self.clock.now(), UNCACHEABLE);

@@ -98,7 +98,7 @@ impl Cache {
     /// in [`Question::id`](super::Question::id).
     pub(crate) fn claim<P>(&self, key: &OwnedKey, id: u64, found: &Found<P>) -> Option<Lead> {
         let Role::Leader(lead) = self.core.flights.join(&key.primary, id) else { return None };
-        if self.core.has_stored_since(&key.primary, found.stores) {
+        if self.core.stores.has_changed(&key.primary, found.stores) {
             lead.end(Outcome::LookUp);
             return None;
         }

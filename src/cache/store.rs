@@ -24,7 +24,7 @@ impl Core {
     /// before it was there and lead from here on look again: so it is counted once it is there, and before the tickets
     /// go, lest one comes between the two.
     fn note_store(&self, gate: &Gate) {
-        self.note_stored(gate.key());
+        self.stores.note(gate.key());
         gate.void();
     }
 

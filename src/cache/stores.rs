@@ -1,6 +1,8 @@
 //! Whether an entry was stored between the look of a caller and its turn.
 
-use std::sync::atomic::Ordering;
+use std::{hash::BuildHasher, sync::atomic::Ordering};
+
+use foldhash::quality::FixedState;
 
 use crate::sync::AtomicU64;
 
@@ -28,19 +30,21 @@ impl Stores {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Something is stored under a key with this hash.
-    pub(super) fn note(&self, hash: u64) {
+    /// Something is stored under a key.
+    pub(super) fn note(&self, key: &str) {
         let store = self.count.fetch_add(1, Ordering::AcqRel) + 1;
-        self.lane(hash).fetch_max(store, Ordering::Release);
+        self.lane(key).fetch_max(store, Ordering::Release);
     }
 
-    /// Whether something may have been stored under a key with this hash, since there were so many.
-    pub(super) fn has_changed(&self, hash: u64, since: u64) -> bool {
-        self.lane(hash).load(Ordering::Acquire) > since
+    /// Whether something may have been stored under a key, since there were so many.
+    pub(super) fn has_changed(&self, key: &str, since: u64) -> bool {
+        since != self.now() && self.lane(key).load(Ordering::Acquire) > since
     }
 
-    fn lane(&self, hash: u64) -> &AtomicU64 {
-        &self.last[usize::from((hash & 0xffff) as u16) % LANES]
+    /// The same one in every process, so that what is played again takes the same way: who finds keys of one lane gains
+    /// nothing by it.
+    fn lane(&self, key: &str) -> &AtomicU64 {
+        &self.last[usize::from((FixedState::default().hash_one(key) & 0xffff) as u16) % LANES]
     }
 }
 
@@ -51,11 +55,11 @@ mod tests {
     #[test]
     fn a_store_is_noted_for_those_who_looked_before_it() {
         let stores = Stores::default();
-        stores.note(3);
+        stores.note("a");
         let before = stores.now();
-        assert!(!stores.has_changed(3, before));
-        stores.note(3);
-        assert!(stores.has_changed(3, before) && !stores.has_changed(4, before));
-        assert!(!stores.has_changed(3, stores.now()));
+        assert!(!stores.has_changed("a", before));
+        stores.note("a");
+        assert!(stores.has_changed("a", before) && !stores.has_changed("b", before));
+        assert!(!stores.has_changed("a", stores.now()));
     }
 }

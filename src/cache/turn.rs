@@ -95,7 +95,7 @@ impl Cache {
             Joined::Waits(follower) => Turn::Wait(follower, key),
             Joined::Leads(lead) => {
                 // Somebody may have stored the entry between the look and now, and be gone.
-                if self.core.has_stored_since(&key.primary, missed.stores) {
+                if self.core.stores.has_changed(&key.primary, missed.stores) {
                     if let Some(Ok(found)) = self.look_now(&key, question).into_looked() {
                         lead.end(Outcome::LookUp);
                         return Turn::Hit(found, key);
@@ -164,7 +164,7 @@ impl Cache {
         lead: Lead,
         missed: Missed<Q::Payload>,
     ) -> Turn<Q::Payload> {
-        if self.core.has_stored_since(&key.primary, missed.stores) {
+        if self.core.stores.has_changed(&key.primary, missed.stores) {
             if let Ok(found) = self.look(&key, question).await {
                 lead.end(Outcome::LookUp);
                 return Turn::Hit(found, key);

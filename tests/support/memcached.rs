@@ -2,8 +2,8 @@
 
 use std::{
     env, fs,
-    io::{Read, Write},
-    net::TcpListener,
+    io::{self, Read, Write},
+    net::{Shutdown, TcpListener},
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -91,9 +91,9 @@ impl Memcached {
 
     fn is_reachable(&self) -> bool {
         if self.address.starts_with('/') {
-            return UnixStream::connect(&self.address).is_ok();
+            return UnixStream::connect(&self.address).map(|mut stream| hang_up(&mut stream)).is_ok();
         }
-        std::net::TcpStream::connect(&self.address).is_ok()
+        std::net::TcpStream::connect(&self.address).map(|mut stream| hang_up(&mut stream)).is_ok()
     }
 
     pub fn address(&self) -> &str {
@@ -162,7 +162,7 @@ impl Memcached {
 
     fn talk(&self, text: &str, is_over: impl Fn(&str) -> bool) -> String {
         let mut said = Vec::new();
-        let mut talk = |stream: &mut dyn ReadWrite| {
+        let mut talk = |stream: &mut dyn Line| {
             stream.write_all(text.as_bytes()).unwrap();
             let mut some = [0; 4_096];
             while !is_over(&String::from_utf8_lossy(&said)) {
@@ -170,6 +170,7 @@ impl Memcached {
                 assert!(length > 0, "it closed the connection after {:?}", String::from_utf8_lossy(&said));
                 said.extend_from_slice(&some[..length]);
             }
+            hang_up(stream);
         };
         if self.address.starts_with('/') {
             talk(&mut UnixStream::connect(&self.address).unwrap());
@@ -200,9 +201,29 @@ impl Memcached {
     }
 }
 
-trait ReadWrite: Read + Write {}
+trait Line: Read + Write {
+    /// Says that nothing more comes, and that nobody waits for long.
+    fn end(&self) -> io::Result<()>;
+}
 
-impl<T: Read + Write> ReadWrite for T {}
+impl Line for UnixStream {
+    fn end(&self) -> io::Result<()> {
+        self.set_read_timeout(Some(Duration::from_secs(5)))?;
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+impl Line for std::net::TcpStream {
+    fn end(&self) -> io::Result<()> {
+        self.set_read_timeout(Some(Duration::from_secs(5)))?;
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+/// Waits until the server has closed the connection too, and counts it no more.
+fn hang_up(stream: &mut dyn Line) {
+    let _ = stream.end().and_then(|()| stream.read_to_end(&mut Vec::new()));
+}
 
 impl Drop for Memcached {
     fn drop(&mut self) {

@@ -173,6 +173,14 @@ async fn a_page_that_is_not_there_is_kept_for_its_own_time_and_never_served_stal
     assert_eq!(world.fetch().await, hit("there"));
 }
 
+#[tokio::test]
+async fn a_filter_is_not_asked_of_a_page_that_is_not_there_if_that_is_kept() {
+    let filtered = |layer: CacheLayer| layer.negative_ttl(5 * SECOND).response_filter(|_| unreachable!("of a 404"));
+    let mut world = World::of(filtered);
+    world.fetch_with(|run| run.answer(StatusCode::NOT_FOUND)).await;
+    assert_eq!(world.fetch().await, hit(""));
+}
+
 #[test]
 fn without_a_runtime_a_stale_page_is_made_anew_in_place() {
     let (cache, clock) = cache();

@@ -113,8 +113,9 @@ impl Rules {
         if status.is_client_error() || status.is_server_error() {
             terms.windows = Windows::default();
         }
-        let keep = match self.filters(parts) {
-            _ if negative.is_some() => Ok(terms),
+        // A filter is not asked of what is kept whatever it says.
+        let filtered = if negative.is_some() { Some(Ok(())) } else { self.filters(parts) };
+        let keep = match filtered {
             Some(Err(reason)) => return Err(reason),
             Some(Ok(())) => Ok(terms),
             None if is_kept_by_default(parts) => Ok(terms),

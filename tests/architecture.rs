@@ -52,6 +52,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("axum", &["axum", "layer/around.rs"]),
     ("quick_cache", &["backend/memory", "backend/tiered"]),
     ("rustix", &["backend/file"]),
+    ("nix", &["clock.rs"]),
     ("sha2", &["backend/file", "backend/envelope"]),
     ("chacha20poly1305", &["backend/envelope"]),
     ("data_encoding", &["backend/envelope"]),

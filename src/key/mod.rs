@@ -15,7 +15,7 @@ mod scope;
 mod text;
 
 pub(crate) use self::{
-    canonical::write_canonical,
+    canonical::{OPEN, write_after_open, write_canonical},
     digest::HashMethod,
     query::{canonical_query, canonical_whole},
     scope::Scope,

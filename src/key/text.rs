@@ -20,7 +20,7 @@ impl Text {
 
     #[inline]
     pub(crate) fn push(&mut self, piece: &str) {
-        if !piece.is_empty() && (self.long.is_some() || self.short.try_push_str(piece).is_err()) {
+        if !piece.is_empty() && self.short.try_push_str(piece).is_err() {
             self.push_long(piece);
         }
     }
@@ -30,6 +30,8 @@ impl Text {
         let long = self.long.get_or_insert_with(|| {
             let mut long = String::with_capacity(2 * MAX_KEY.max(piece.len()));
             long.push_str(&self.short);
+            // So that no other piece goes there: that it is full is the one thing each `push` asks.
+            while self.short.try_push(' ').is_ok() {}
             long
         });
         long.push_str(piece);

@@ -12,7 +12,7 @@ use super::{Memoizer, Shared};
 use crate::{
     cache::{Kind, OwnedKey},
     error::{Error, ErrorKind, Result},
-    key::{Key, MAX_KEY, MAX_TEXT, Scope, write_canonical},
+    key::{Key, MAX_KEY, MAX_TEXT, OPEN, Scope, write_after_open},
     profile::Profile,
 };
 
@@ -39,6 +39,7 @@ impl<T> Shared<T> {
             lead.backend.push("@");
             lead.backend.push(instance);
         }
+        lead.backend.push(OPEN);
         self.lead = lead.backend.as_str().into();
     }
 
@@ -46,7 +47,7 @@ impl<T> Shared<T> {
     #[inline]
     pub(super) fn write_key<A: Serialize + ?Sized>(&self, scope: &Scope, args: &A, key: &mut Key) -> Result<()> {
         key.backend.push(&self.lead);
-        write_canonical(args, &mut key.backend)?;
+        write_after_open(args, &mut key.backend)?;
         match key.backend.as_str().len() {
             length if length > MAX_TEXT => Err(Error::message(
                 ErrorKind::Key,

@@ -24,10 +24,18 @@ use self::parts::{Items, Pairs};
 use super::Text;
 use crate::error::{Error, ErrorKind, Result};
 
+/// What the text of arguments begins with.
+pub(crate) const OPEN: &str = "(";
+
 /// Appends the text of arguments: a tuple, or one value, in parentheses.
-#[inline]
 pub(crate) fn write_canonical<A: Serialize + ?Sized>(args: &A, out: &mut Text) -> Result<()> {
-    out.push("(");
+    out.push(OPEN);
+    write_after_open(args, out)
+}
+
+/// As [`write_canonical`], if [`OPEN`] is there already.
+#[inline]
+pub(crate) fn write_after_open<A: Serialize + ?Sized>(args: &A, out: &mut Text) -> Result<()> {
     match args.serialize(Writer { out, is_enclosed: true }) {
         Ok(()) => out.push(")"),
         Err(refused) => return Err(Error::message(ErrorKind::Key, refused.0)),

@@ -30,7 +30,7 @@ impl Cache {
         question.is_answered_by(&record.payload)
             && decide(now, self.space.stamp.now(), &record.meta, || false) == Decision::Fresh
             && question.early().is_off()
-            && self.holds_now(record) == Some(Hold::Holds)
+            && self.holds_plainly(record)
     }
 
     pub(super) fn judge<Q: Question>(
@@ -105,20 +105,26 @@ impl Cache {
         key: &impl KeyText,
         value: Result<Option<Value>>,
     ) -> Result<Arc<Record<P>>, MissReason> {
-        let value = match value {
-            Ok(Some(value)) if is_lease(&value) => return Err(MissReason::Absent),
-            Ok(Some(value)) => value,
+        let record = match value {
+            Ok(Some(value)) => match value.downcast::<Record<P>>() {
+                Ok(record) => record,
+                Err(value) => self.read_other(&value)?,
+            },
             Ok(None) => return Err(MissReason::Absent),
             Err(error) => return Err(self.failed("get", &error, MissReason::Backend)),
-        };
-        let record = match Record::<P>::from_value(value) {
-            Ok(record) => record,
-            Err(error) => return Err(self.failed("decode", &error, MissReason::Unreadable)),
         };
         if !record.belongs_to(key.digested()) {
             return Err(MissReason::Collision);
         }
         Ok(record)
+    }
+
+    #[inline(never)]
+    fn read_other<P: Payload>(&self, value: &Value) -> Result<Arc<Record<P>>, MissReason> {
+        if is_lease(value) {
+            return Err(MissReason::Absent);
+        }
+        Record::from_other(value).map_err(|error| self.failed("decode", &error, MissReason::Unreadable))
     }
 
     #[cold]

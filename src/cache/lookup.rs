@@ -99,22 +99,15 @@ impl KeyText for OwnedKey {
 
 pub(crate) type Looked<P> = Result<Found<P>, Missed<P>>;
 
-/// What a backend says at once.
-pub(crate) enum Now<P> {
-    /// An entry that is fresh, with which nothing else is to be done. Most lookups end so, and all else is kept out of
-    /// their way.
-    Plain(Found<P>),
-    /// `None` if the backend has to be waited for.
-    Other(Option<Looked<P>>),
-}
-
-impl<P> Now<P> {
-    pub(super) fn into_looked(self) -> Option<Looked<P>> {
-        match self {
-            Self::Plain(found) => Some(Ok(found)),
-            Self::Other(looked) => looked,
-        }
-    }
+/// What a glance saw that is not simply a hit. It is small, so that hits do not carry the room for all that can be
+/// found with them.
+pub(crate) enum Seen<P> {
+    /// Nothing: the backend has to be waited for.
+    Nothing,
+    /// What was read, or why there is none.
+    Read { now: u64, stores: u64, read: Result<Arc<Record<P>>, MissReason> },
+    /// An entry that is fresh, and that the question does not take.
+    Refused { now: u64, stores: u64, record: Arc<Record<P>> },
 }
 
 impl Cache {
@@ -124,15 +117,36 @@ impl Cache {
         Missed { stores, ..Missed::new(MissReason::NotShared) }
     }
 
-    /// Looks a key up, as far as the backend answers at once.
+    /// Looks for an entry that is fresh, with which nothing else is to be done. Most lookups end so, and all else is
+    /// kept out of their way: [`look_further`](Cache::look_further) says what else was seen.
     #[inline]
-    pub(crate) fn look_now<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Now<Q::Payload> {
+    pub(crate) fn glance<Q: Question>(
+        &self,
+        key: &impl KeyText,
+        question: &Q,
+    ) -> Result<Found<Q::Payload>, Seen<Q::Payload>> {
         if self.core.lags && FillContext::is_current() {
-            return Now::Other(None);
+            return Err(Seen::Nothing);
         }
-        match self.look_now_at_copies(key, question) {
-            Now::Other(Some(looked)) if self.is_doubtful(&looked) => Now::Other(None),
-            now => now,
+        self.glance_at_copies(key, question)
+    }
+
+    /// What the backend says at once; `None` if it has to be waited for.
+    #[inline(never)]
+    pub(crate) fn look_further<Q: Question>(
+        &self,
+        seen: Seen<Q::Payload>,
+        key: &impl KeyText,
+        question: &Q,
+    ) -> Option<Looked<Q::Payload>> {
+        self.look_further_at_copies(seen, key, question).filter(|looked| !self.is_doubtful(looked))
+    }
+
+    /// Looks a key up, as far as the backend answers at once.
+    pub(super) fn look_now<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Option<Looked<Q::Payload>> {
+        match self.glance(key, question) {
+            Ok(found) => Some(Ok(found)),
+            Err(seen) => self.look_further(seen, key, question),
         }
     }
 
@@ -143,30 +157,39 @@ impl Cache {
     }
 
     #[inline]
-    fn look_now_at_copies<Q: Question>(&self, key: &impl KeyText, question: &Q) -> Now<Q::Payload> {
+    fn glance_at_copies<Q: Question>(
+        &self,
+        key: &impl KeyText,
+        question: &Q,
+    ) -> Result<Found<Q::Payload>, Seen<Q::Payload>> {
         let stores = self.core.stores.now();
-        let Some(value) = self.core.backend.get_now(key.primary()) else { return Now::Other(None) };
+        let Some(value) = self.core.backend.get_now(key.primary()) else { return Err(Seen::Nothing) };
         let now = self.core.clock.now();
         match self.read(key, value) {
             Ok(record) if self.is_plain(now, &record, question) => {
                 if question.takes(&record) {
-                    return Now::Plain(Found { record, now, state: State::Fresh, stores });
+                    Ok(Found { record, now, state: State::Fresh, stores })
+                } else {
+                    Err(Seen::Refused { now, stores, record })
                 }
-                Now::Other(Some(Err(Missed { stores, now, ..Missed::with(MissReason::IsStale, record) })))
             }
-            read => Now::Other(self.look_further_now(now, key, read, question, stores)),
+            read => Err(Seen::Read { now, stores, read }),
         }
     }
 
-    #[inline(never)]
-    fn look_further_now<Q: Question>(
+    fn look_further_at_copies<Q: Question>(
         &self,
-        now: u64,
+        seen: Seen<Q::Payload>,
         key: &impl KeyText,
-        read: Result<Arc<Record<Q::Payload>>, MissReason>,
         question: &Q,
-        stores: u64,
     ) -> Option<Looked<Q::Payload>> {
+        let (now, stores, read) = match seen {
+            Seen::Nothing => return None,
+            Seen::Read { now, stores, read } => (now, stores, read),
+            Seen::Refused { now, stores, record } => {
+                return Some(Err(Missed { stores, now, ..Missed::with(MissReason::IsStale, record) }));
+            }
+        };
         let looked = match self.judge(now, key, read, question) {
             Step::Ended(looked) => looked,
             Step::Variant(primary, variant) => {
@@ -193,7 +216,11 @@ impl Cache {
         let reads = self.reads();
         let mut doubtful = None;
         if reads == Reads::Copies {
-            match self.look_now_at_copies(key, question).into_looked() {
+            let looked = match self.glance_at_copies(key, question) {
+                Ok(found) => Some(Ok(found)),
+                Err(seen) => self.look_further_at_copies(seen, key, question),
+            };
+            match looked {
                 Some(looked) if !self.is_doubtful(&looked) => return looked,
                 looked => doubtful = looked,
             }

@@ -47,7 +47,7 @@ pub(crate) use self::{
     background::{Background, Handover},
     fill::{Fill, OwnedKey, Place},
     lifetime::Lifetime,
-    lookup::{Found, Looked, Now, State},
+    lookup::{Found, Looked, Seen, State},
     refresh::{Late, Made},
     tags::Kind,
     turn::{Question, Turn},

@@ -171,6 +171,12 @@ impl Cache {
         Some(hold)
     }
 
+    /// Whether all of it is known at once to be as it was.
+    #[inline]
+    pub(super) fn holds_plainly<P>(&self, record: &Record<P>) -> bool {
+        record.meta.carried.iter().all(|carried| carried.holds_now(&*self.core.backend) == Some(Hold::Holds))
+    }
+
     pub(super) async fn holds(&self, carried: &[Carried], reads: Reads) -> Hold {
         let mut hold = Hold::Holds;
         for one in carried {

@@ -96,7 +96,7 @@ impl Cache {
             Joined::Leads(lead) => {
                 // Somebody may have stored the entry between the look and now, and be gone.
                 if self.core.stores.has_changed(&key.primary, missed.stores) {
-                    if let Some(Ok(found)) = self.look_now(&key, question).into_looked() {
+                    if let Some(Ok(found)) = self.look_now(&key, question) {
                         lead.end(Outcome::LookUp);
                         return Turn::Hit(found, key);
                     }

@@ -10,7 +10,7 @@ use super::{
     rules::Use,
 };
 use crate::{
-    cache::{Found, Looked, Now, OwnedKey, Question, State, Turn},
+    cache::{Found, Looked, OwnedKey, Question, State, Turn},
     key::Key,
     observe::Event,
     reason::{BypassReason, MissReason},
@@ -69,10 +69,12 @@ impl CacheLayer {
             let fill = self.cache.alone(key.clone(), MissReason::Forced, ask.id(None));
             return Look::Turn(Turn::Run(fill, None), key, plan);
         }
-        let found = match self.cache.look_now(&key, &ask) {
-            Now::Plain(found) => found,
-            Now::Other(Some(Ok(found))) if found.state == State::Fresh => found,
-            Now::Other(looked) => return self.other(looked, &key, plan, &ask),
+        let found = match self.cache.glance(&key, &ask) {
+            Ok(found) => found,
+            Err(seen) => match self.cache.look_further(seen, &key, &ask) {
+                Some(Ok(found)) if found.state == State::Fresh => found,
+                looked => return self.other(looked, &key, plan, &ask),
+            },
         };
         self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
         self.cache.note(&found.record);

@@ -11,7 +11,7 @@ use super::{
     question::Ask,
 };
 use crate::{
-    cache::{Fill, FillContext, Found, Kind, Late, Lifetime, Made, Now, OwnedKey, State as Use, Turn},
+    cache::{Fill, FillContext, Found, Kind, Late, Lifetime, Made, OwnedKey, Seen, State as Use, Turn},
     flight::Follower,
     key::Key,
     observe::Event,
@@ -97,13 +97,23 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
             return State::later(Later::Ask(OwnedKey::from(&key)));
         }
         let ask = self.ask(own, None);
-        match self.cache.look_now(&key, &ask) {
-            Now::Plain(found) => self.at_hand(&found, &key, &ask),
-            Now::Other(Some(Ok(found))) if found.state == Use::Fresh => self.at_hand(&found, &key, &ask),
-            Now::Other(Some(Err(missed))) => {
-                State::later(Later::Turn(self.cache.begin(OwnedKey::from(&key), &ask, &missed)))
-            }
-            Now::Other(Some(Ok(_)) | None) => State::later(Later::Ask(OwnedKey::from(&key))),
+        let found = match self.cache.glance(&key, &ask) {
+            Ok(found) => found,
+            Err(seen) => match self.look_further(seen, &key, &ask) {
+                Ok(found) => found,
+                Err(state) => return state,
+            },
+        };
+        self.at_hand(&found, &key, &ask)
+    }
+
+    /// An entry that is fresh all the same, or what is to be done.
+    #[inline(never)]
+    fn look_further(&self, seen: Seen<Memo<T>>, key: &Key, ask: &Ask<'_, T>) -> Result<Found<Memo<T>>, State<T>> {
+        match self.cache.look_further(seen, key, ask) {
+            Some(Ok(found)) if found.state == Use::Fresh => Ok(found),
+            Some(Err(missed)) => Err(State::later(Later::Turn(self.cache.begin(OwnedKey::from(key), ask, &missed)))),
+            Some(Ok(_)) | None => Err(State::later(Later::Ask(OwnedKey::from(key)))),
         }
     }
 
@@ -364,13 +374,7 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
     }
 
     pub(super) fn ask<'a>(&'a self, own: Option<&'a Settings<'_, T>>, unfit: Option<u64>) -> Ask<'a, T> {
-        Ask {
-            profile: &self.shared.profile,
-            early: self.shared.early,
-            of_all: self.shared.is_stale.as_deref(),
-            of_call: own.and_then(|own| own.is_stale.as_deref()),
-            unfit,
-        }
+        Ask { of_all: &self.shared, of_call: own, unfit }
     }
 
     /// The value in a record, if this call takes it.

@@ -1,4 +1,4 @@
-use super::keep::Memo;
+use super::{Shared, call::Settings, keep::Memo};
 use crate::{
     cache::Question,
     flight::Head,
@@ -8,16 +8,16 @@ use crate::{
 
 /// Every caller of a key takes every value under it, but for those that it finds stale, or could not read.
 pub(super) struct Ask<'a, T> {
-    pub(super) of_all: Option<&'a (dyn Fn(&T) -> bool + Send + Sync)>,
-    pub(super) of_call: Option<&'a (dyn Fn(&T) -> bool + Send + Sync + 'a)>,
+    pub(super) of_all: &'a Shared<T>,
+    pub(super) of_call: Option<&'a Settings<'a, T>>,
     pub(super) unfit: Option<u64>,
-    pub(super) profile: &'a Profile,
-    pub(super) early: Early,
 }
 
 impl<T> Ask<'_, T> {
+    #[inline]
     pub(super) fn is_taken(&self, value: &T) -> bool {
-        !self.of_all.is_some_and(|is_stale| is_stale(value)) && !self.of_call.is_some_and(|is_stale| is_stale(value))
+        !self.of_all.is_stale.as_ref().is_some_and(|is_stale| is_stale(value))
+            && !self.of_call.and_then(|own| own.is_stale.as_ref()).is_some_and(|is_stale| is_stale(value))
     }
 }
 
@@ -42,12 +42,12 @@ impl<T: Send + Sync + 'static> Question for Ask<'_, T> {
     }
 
     fn profile(&self) -> &Profile {
-        self.profile
+        &self.of_all.profile
     }
 
     #[inline]
     fn early(&self) -> Early {
-        self.early
+        self.of_all.early
     }
 
     #[inline]

@@ -124,9 +124,9 @@ impl<P: Payload> Record<P> {
         value.downcast::<Self>().or_else(|value| Self::from_other(&value))
     }
 
-    /// Out of the way of hits.
+    /// The record in a value that is not the live object itself; out of the way of hits.
     #[inline(never)]
-    fn from_other(value: &Value) -> Result<Arc<Self>> {
+    pub(crate) fn from_other(value: &Value) -> Result<Arc<Self>> {
         match value.as_integer().and_then(P::from_integer) {
             Some(payload) => Ok(Arc::new(Self { meta: Meta::plain(), payload })),
             None => {

@@ -247,6 +247,16 @@ impl Reporter {
         }
     }
 
+    /// As [`tell`](Reporter::tell) of a hit, which is made only for somebody who hears it.
+    #[inline]
+    pub(crate) fn tell_hit(&self, key: &str) {
+        if cfg!(any(feature = "metrics", feature = "tracing")) || self.observer.is_some() {
+            self.tell(&Event::Hit { key });
+        } else {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Hands what the backend holds to the recorder of metrics.
     #[cfg(feature = "metrics")]
     pub(crate) fn record(&self, usage: &Usage) {

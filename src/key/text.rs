@@ -18,9 +18,24 @@ impl Text {
         self.long.as_deref().unwrap_or(&self.short)
     }
 
+    /// Whether it has room on the stack, and so is no longer than a key may be.
+    #[inline]
+    pub(crate) fn is_short(&self) -> bool {
+        self.long.is_none()
+    }
+
+    /// Appends a piece that is often empty, as a prefix is: a copy of nothing is a call all the same.
     #[inline]
     pub(crate) fn push(&mut self, piece: &str) {
-        if !piece.is_empty() && self.short.try_push_str(piece).is_err() {
+        if !piece.is_empty() {
+            self.push_some(piece);
+        }
+    }
+
+    /// Appends a piece that is hardly ever empty.
+    #[inline]
+    pub(crate) fn push_some(&mut self, piece: &str) {
+        if self.short.try_push_str(piece).is_err() {
             self.push_long(piece);
         }
     }

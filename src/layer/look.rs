@@ -12,7 +12,6 @@ use super::{
 use crate::{
     cache::{Found, Looked, OwnedKey, Question, State, Turn},
     key::Key,
-    observe::Event,
     reason::{BypassReason, MissReason},
     response::StoredResponse,
 };
@@ -76,7 +75,7 @@ impl CacheLayer {
                 looked => return self.other(looked, &key, plan, &ask),
             },
         };
-        self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
+        self.cache.core.reporter.tell_hit(key.backend.as_str());
         self.cache.note(&found.record);
         Look::Hit(found, plan)
     }

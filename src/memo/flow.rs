@@ -68,8 +68,8 @@ impl<T> State<T> {
 }
 
 impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
-    /// Out of line, so that a future does not have room for what is needed here alone.
-    #[inline(never)]
+    /// A call without options pays for none: where it is known that there are none, nobody asks for them.
+    #[inline]
     pub(super) fn look<A: Serialize + ?Sized>(
         &self,
         args: &A,
@@ -122,8 +122,11 @@ impl<T: Send + Sync + 'static, K: Keep<T>> Memoizer<T, K> {
         match found.record.payload.at_hand() {
             // A live one was judged when it was found.
             Some(value) if found.record.payload.live().is_some() || ask.is_taken(value) => {
-                self.cache.core.reporter.tell(&Event::Hit { key: key.backend.as_str() });
-                self.slide(key.backend.as_str(), found);
+                self.cache.core.reporter.tell_hit(key.backend.as_str());
+                // What is taken here is fresh.
+                if let Some(idle) = self.shared.sliding {
+                    self.cache.slide(key.backend.as_str(), found, idle);
+                }
                 State::Ready(Arc::clone(value))
             }
             _ => State::later(Later::Ask(OwnedKey::from(key))),

@@ -46,8 +46,11 @@ impl<T> Shared<T> {
     /// Writes the key of a call.
     #[inline]
     pub(super) fn write_key<A: Serialize + ?Sized>(&self, scope: &Scope, args: &A, key: &mut Key) -> Result<()> {
-        key.backend.push(&self.lead);
+        key.backend.push_some(&self.lead);
         write_after_open(args, &mut key.backend)?;
+        if key.backend.is_short() {
+            return Ok(());
+        }
         match key.backend.as_str().len() {
             length if length > MAX_TEXT => Err(Error::message(
                 ErrorKind::Key,

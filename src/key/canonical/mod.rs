@@ -77,9 +77,11 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "most callers end with it")]
     #[inline]
     fn integer(self, integer: impl itoa::Integer) -> Done {
-        self.push(itoa::Buffer::new().format(integer))
+        self.out.push_some(itoa::Buffer::new().format(integer));
+        Ok(())
     }
 
     #[inline]

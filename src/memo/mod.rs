@@ -4,6 +4,7 @@ mod begun;
 mod call;
 mod flow;
 mod keep;
+mod kept;
 mod keys;
 mod many;
 mod options;

@@ -75,6 +75,8 @@ const SUBJECTS: &[Subject] =
 
 const HIT: Scenario = Scenario::hit("hit");
 const QUERY: Scenario = Scenario::hit("hit, query of two").with_query();
+/// More than a thread knows the digests of.
+const QUERIES: Scenario = Scenario::hit("hit, 10 000 queries of two").with_query().with_keys(10_000);
 const HEADERS: Scenario = Scenario::hit("hit, seven request headers").with_headers();
 const SMALL: Scenario = Scenario::hit("hit, 64 B").with_body(64);
 const LARGE: Scenario = Scenario::hit("hit, 1 MiB").with_body(1 << 20).with_count(100);
@@ -83,7 +85,7 @@ const MILLION: Scenario = Scenario::hit("hit, 1 000 000 keys").with_keys(1_000_0
 const MISS: Scenario = Scenario::miss("miss");
 const MISS_QUERY: Scenario = Scenario::miss("miss, query of two").with_query();
 const BYPASS: Scenario = Scenario::bypass("bypass (cookie)");
-const SCENARIOS: &[Scenario] = &[HIT, QUERY, HEADERS, SMALL, LARGE, MANY, MILLION, MISS, MISS_QUERY, BYPASS];
+const SCENARIOS: &[Scenario] = &[HIT, QUERY, QUERIES, HEADERS, SMALL, LARGE, MANY, MILLION, MISS, MISS_QUERY, BYPASS];
 
 const fn limit(must: f64, aim: f64) -> Limit {
     Limit { must, aim }
@@ -114,6 +116,7 @@ const ROWS: &[(Scenario, &[(Subject, Budget)])] = &[
         ],
     ),
     (QUERY, &[(ROUTE, bare(1.12, 1.05)), (AROUND, bare(0.55, 0.45))]),
+    (QUERIES, &[(ROUTE, Budget::None), (AROUND, Budget::None)]),
     (HEADERS, &[(ROUTE, bare(1.05, 1.00)), (AROUND, Budget::None), (NO_HOST, Budget::None)]),
     (SMALL, &[(ROUTE, Budget::Flat), (AROUND, Budget::Flat)]),
     (LARGE, &[(ROUTE, Budget::Flat), (AROUND, Budget::Flat)]),

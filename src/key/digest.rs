@@ -1,4 +1,4 @@
-use std::fmt;
+use std::{fmt, ptr};
 
 use arrayvec::ArrayString;
 use digest::Digest;
@@ -10,7 +10,7 @@ use digest::Digest;
 pub(crate) struct HashMethod(fn(&[u8]) -> Hex);
 
 /// 64 bytes are the longest output in use (SHA-512); what is longer is cut.
-type Hex = ArrayString<128>;
+pub(super) type Hex = ArrayString<128>;
 
 impl HashMethod {
     pub(crate) fn of<D: Digest>() -> Self {
@@ -19,6 +19,12 @@ impl HashMethod {
 
     pub(crate) fn hex(self, data: &[u8]) -> Hex {
         (self.0)(data)
+    }
+
+    /// Whether both make the same of everything. Of one method with two addresses it is not known.
+    #[inline]
+    pub(super) fn is(self, other: Self) -> bool {
+        ptr::fn_addr_eq(self.0, other.0)
     }
 }
 

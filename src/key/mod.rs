@@ -10,6 +10,7 @@
 
 mod canonical;
 mod digest;
+mod known;
 mod query;
 mod scope;
 mod text;
@@ -61,7 +62,7 @@ impl Key {
 
     /// Appends the digest of all that was noted so far.
     pub(crate) fn digest_noted(&mut self, hash: HashMethod) {
-        self.backend.push(&hash.hex(self.digested.as_str().as_bytes()));
+        known::push_digest(hash, self.digested.as_str(), &mut self.backend);
     }
 
     /// Digests the whole key if it is too long for a backend.

@@ -61,14 +61,14 @@ impl Stored {
     }
 
     #[inline]
-    pub(super) fn respond<B: Body>(self) -> Response<CacheBody<B>> {
+    pub(super) fn respond<B: Body>(&mut self) -> Response<CacheBody<B>> {
         let stored = &self.record.payload;
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = stored.status();
         let headers = stored.headers_with(&Filled { slots: &self.rules.slots, value: |slot| self.made(slot) });
         // The map of a new response owns nothing, and to drop it costs fifty instructions.
         mem::forget(mem::replace(&mut parts.headers, headers));
-        parts.extensions = self.status().begin(self.extensions);
+        parts.extensions = self.status().begin(mem::take(&mut self.extensions));
         if self.plan.is_nested {
             let (now, is_stale) = match self.by {
                 By::Hit { now, state } => (now, matches!(state, State::Stale | State::Spared)),

@@ -43,7 +43,7 @@ pin_project! {
         S: Service<Request<ReqBody>>,
         ResBody: Body,
     {
-        Stored { answer: Option<Stored> },
+        Stored { answer: Stored },
         // Boxed: the future of a router is large, and every hit would carry the room for it.
         Pass { inner: Pin<Box<Oneshot<S, Request<ReqBody>>>>, afterwards: Afterwards },
         Boxed { future: Pin<Box<dyn Future<Output = Answer<ResBody, S::Error>> + Send>> },
@@ -55,7 +55,7 @@ pub(super) type Filled<S, ReqBody, ResBody> = Answer<ResBody, <S as Service<Requ
 
 impl<S: Service<Request<ReqBody>>, ReqBody, ResBody: Body> ResponseFuture<S, ReqBody, ResBody> {
     pub(super) fn stored(answer: Stored) -> Self {
-        Self { state: State::Stored { answer: Some(answer) } }
+        Self { state: State::Stored { answer } }
     }
 
     pub(super) fn pass(service: S, request: Request<ReqBody>, afterwards: Afterwards) -> Self {
@@ -82,10 +82,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Stored { answer } => {
-                let answer = answer.take().expect("polled after it was ready");
-                Poll::Ready(Ok(answer.respond()))
-            }
+            StateProjection::Stored { answer } => Poll::Ready(Ok(answer.respond())),
             StateProjection::Pass { inner, afterwards } => {
                 let response = ready!(inner.as_mut().poll(context))?;
                 Poll::Ready(Ok(afterwards.apply(response).map(CacheBody::inner)))

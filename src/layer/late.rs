@@ -95,7 +95,7 @@ impl Bounds {
             if let Some(answer) = before(after(soft), answer.as_mut()).await {
                 return answer;
             }
-            if let Some(stale) = self.rescue().await {
+            if let Some(mut stale) = self.rescue().await {
                 return Ok(stale.respond());
             }
         }
@@ -103,7 +103,7 @@ impl Bounds {
             return answer;
         }
         Ok(match self.rescue().await {
-            Some(stale) => stale.respond(),
+            Some(mut stale) => stale.respond(),
             None => self.timed_out(),
         })
     }

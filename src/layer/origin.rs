@@ -60,7 +60,7 @@ where
             let stale = if is_watched { Box::pin(asked.rescue(fill.cache(), rules, &fill.key)).await } else { None };
             if !is_watched || stale.is_some() {
                 run.fill.fall_back(run.rules.profile.backoff());
-                return stale.map_or_else(|| Ok(response?.map(Source::into_body)), |stale| Ok(stale.respond()));
+                return stale.map_or_else(|| Ok(response?.map(Source::into_body)), |mut stale| Ok(stale.respond()));
             }
         }
         Ok(run.answer(response?, received).await)

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use http::HeaderValue;
 
 /// Ages up to this many seconds are written without an allocation.
@@ -21,16 +23,17 @@ const fn digits() -> [u8; COMMON * 3] {
     digits
 }
 
+/// The values of every common age. They are the bytes above, so that to clone one counts nothing.
+static COMMON_AGES: LazyLock<Box<[HeaderValue]>> = LazyLock::new(|| {
+    let start = |age| age * 3 + if age < 10 { 2 } else { usize::from(age < 100) };
+    let digits = |age| bytes::Bytes::from_static(&DIGITS[start(age)..age * 3 + 3]);
+    (0..COMMON).map(|age| HeaderValue::from_maybe_shared(digits(age)).expect("digits are valid")).collect()
+});
+
 /// The value of `Age`. A number becomes a header value at the cost of two allocations, and an age is in every hit.
 pub(super) fn value(seconds: u64) -> HeaderValue {
-    match usize::try_from(seconds) {
-        Ok(age) if age < COMMON => {
-            let zeros = if age < 10 { 2 } else { usize::from(age < 100) };
-            let digits = &DIGITS[age * 3 + zeros..age * 3 + 3];
-            HeaderValue::from_maybe_shared(bytes::Bytes::from_static(digits)).expect("digits are valid")
-        }
-        _ => HeaderValue::from(seconds),
-    }
+    let common = usize::try_from(seconds).ok().and_then(|age| COMMON_AGES.get(age));
+    common.map_or_else(|| HeaderValue::from(seconds), HeaderValue::clone)
 }
 
 #[cfg(test)]

@@ -150,14 +150,13 @@ impl MemcachedBackend {
             // Something is there, which may be over to the millisecond.
             let look = |clears: &_, batch: &mut Batch| batch.look(wire_key(clears, key, &name));
             let Some(mut answered) = server.stamped(Purpose::Read, look).await? else { continue };
-            let (cas, is_live) = match answered.last() {
+            let reply = answered.last();
+            let cas = match &reply {
                 Reply::Absent => continue,
-                reply @ (Reply::Done(about) | Reply::Value(about, _)) => {
-                    (about.cas, is_live(&self.0.clock, &reply, name.whole))
-                }
-                other => return Err(server.unexpected(&answered.connection, &other)),
+                Reply::Done(about) | Reply::Value(about, _) => about.cas,
+                other => return Err(server.unexpected(&answered.connection, other)),
             };
-            if is_live {
+            if is_live(&self.0.clock, &reply, name.whole) {
                 return Ok(false);
             }
             if self.swap(server, &answered, key, &name, Mode::IfStill(cas), &ready).await? == Some(true) {

@@ -31,7 +31,17 @@ async fn every_deployment_keeps_the_contract() {
     #[cfg(feature = "redis-tls")]
     let secured = crate::support::redis::tls::Secured::start(false);
     #[cfg(feature = "redis-tls")]
-    backends.push(("tls", RedisBackend::builder(secured.url()).tls_root(secured.root.clone())));
+    backends.push(("tls", RedisBackend::builder(secured.url()).tls_root(secured.certificates.root.clone())));
+    #[cfg(feature = "redis-tls")]
+    let over_tls = (Watched::over_tls(&secured.certificates), Cluster::over_tls(&secured.certificates));
+    #[cfg(feature = "redis-tls")]
+    backends.extend(
+        [
+            ("sentinel over tls", sentinel_over_tls(&over_tls.0)),
+            ("cluster over tls", RedisBackend::cluster(over_tls.1.seeds()).tls(true)),
+        ]
+        .map(|(name, builder)| (name, builder.tls_root(secured.certificates.root.clone()))),
+    );
     let without = (Server::with(&RENAMED), Server::start());
     without.1.run::<()>("ACL SETUSER least on >x ~* +get +set +del");
     backends.push(("renamed commands", RedisBackend::builder(without.0.url())));
@@ -95,6 +105,12 @@ fn sentinel(watched: &Watched) -> RedisBackendBuilder {
     RedisBackend::sentinel("shop", watched.addresses()).password(PASSWORD).sentinel_password(SENTINEL_PASSWORD)
 }
 
+#[cfg(feature = "redis-tls")]
+fn sentinel_over_tls(watched: &Watched) -> RedisBackendBuilder {
+    let sentinels = watched.addresses().into_iter().map(|address| format!("rediss://{address}"));
+    RedisBackend::sentinel("shop", sentinels).password(PASSWORD).sentinel_password(SENTINEL_PASSWORD).tls(true)
+}
+
 /// What a server of its own has to say to what was stored through a backend.
 async fn store(backend: &RedisBackend) {
     backend.set("key", Value::from_bytes("value"), None).await.unwrap();
@@ -104,11 +120,11 @@ async fn store(backend: &RedisBackend) {
 #[tokio::test]
 async fn a_certificate_is_shown_where_the_server_asks_for_one() {
     let secured = crate::support::redis::tls::Secured::start(true);
-    let without = RedisBackend::builder(secured.url()).tls_root(secured.root.clone()).build().unwrap();
+    let without = RedisBackend::builder(secured.url()).tls_root(secured.certificates.root.clone()).build().unwrap();
     without.get("key").await.unwrap_err();
     let with = RedisBackend::builder(secured.url())
-        .tls_root(secured.root.clone())
-        .tls_identity(secured.certificate.clone(), secured.key.clone())
+        .tls_root(secured.certificates.root.clone())
+        .tls_identity(secured.certificates.certificate.clone(), secured.certificates.key.clone())
         .build()
         .unwrap();
     store(&with).await;
@@ -120,7 +136,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
     let secured = crate::support::redis::tls::Secured::start(false);
     let backend = RedisBackend::new(secured.url()).unwrap();
     assert_eq!(backend.get("key").await.unwrap_err().kind(), ErrorKind::Connect);
-    let wrong = RedisBackend::builder(secured.server.url()).tls_root(secured.root.clone()).build();
+    let wrong = RedisBackend::builder(secured.server.url()).tls_root(secured.certificates.root.clone()).build();
     assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Config, "certificates, and no TLS");
 }
 

@@ -9,7 +9,7 @@ use crate::support::{
         cluster::Cluster,
         eventually,
         sentinel::{PASSWORD, SENTINEL_PASSWORD, Watched},
-        tls::Secured,
+        tls::{Certificates, Secured},
     },
 };
 
@@ -60,8 +60,9 @@ async fn redis_over_tls() {
         std::fs::write(&path, bytes).unwrap();
         path.display().to_string()
     };
-    let (root, certificate) = (file("root", &server.root), file("certificate", &server.certificate));
-    let key = file("key", &server.key);
+    let (root, certificate) =
+        (file("root", &server.certificates.root), file("certificate", &server.certificates.certificate));
+    let key = file("key", &server.certificates.key);
     let url = format!("{}?tls_root={root}&tls_certificate={certificate}&tls_key={key}", server.url());
     works(Cache::connect(url).unwrap()).await;
 }
@@ -90,6 +91,18 @@ async fn a_cluster() {
     let url = format!("redis+cluster://{}", cluster.seeds().join(","));
     works(Cache::connect(&url).unwrap()).await;
     works(Cache::connect(format!("{url}?{FOR_EVER}")).unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_cluster_and_a_master_that_sentinels_watch_over_tls() {
+    let certificates = Certificates::new();
+    let (watched, cluster) = (Watched::over_tls(&certificates), Cluster::over_tls(&certificates));
+    let root = certificates.root_file();
+    works(Cache::connect(format!("rediss+cluster://{}?tls_root={root}", cluster.seeds().join(","))).unwrap()).await;
+    let (addresses, password) = (watched.addresses().join(","), encoded(PASSWORD));
+    let sentinels = format!("sentinel_password={}&sentinel_tls=true", encoded(SENTINEL_PASSWORD));
+    let url = format!("rediss+sentinel://:{password}@{addresses}/shop?{sentinels}&tls_root={root}");
+    works(Cache::connect(url).unwrap()).await;
 }
 
 /// As long as a number of seconds can say.

@@ -1,9 +1,11 @@
 //! A cluster of three masters.
 
-use super::{Server, free_port, until};
+use super::{Server, free_port, tls::Certificates, until};
 
 pub struct Cluster {
     pub nodes: Vec<Server>,
+    /// Where clients find them.
+    ports: Vec<u16>,
     ids: Vec<String>,
 }
 
@@ -11,19 +13,32 @@ const SLOTS: u16 = 16_384;
 
 impl Cluster {
     pub fn start() -> Self {
-        let nodes: Vec<Server> = (0..3).map(|_| Self::node()).collect();
+        Self::of(|| Self::node(|| (None, Vec::new())))
+    }
+
+    /// Its nodes and its clients speak TLS.
+    pub fn over_tls(certificates: &Certificates) -> Self {
+        Self::of(|| {
+            Self::node(|| {
+                let port = free_port();
+                (Some(port), certificates.arguments(port, false, &["--tls-cluster", "yes"]))
+            })
+        })
+    }
+
+    fn of(node: impl Fn() -> (Server, u16)) -> Self {
+        let (nodes, ports): (Vec<Server>, Vec<u16>) = (0..3).map(|_| node()).unzip();
         let share = SLOTS / 3 + 1;
         for (index, node) in (0..).zip(&nodes) {
             let (first, end) = (share * index, (share * (index + 1)).min(SLOTS));
             node.run::<()>(&format!("CLUSTER ADDSLOTSRANGE {first} {}", end - 1));
             node.run::<()>(&format!("CLUSTER SET-CONFIG-EPOCH {}", index + 1));
         }
-        for node in &nodes[1..] {
-            let bus = bus_of(node);
-            nodes[0].run::<()>(&format!("CLUSTER MEET 127.0.0.1 {} {bus}", node.port));
+        for (node, port) in nodes.iter().zip(&ports).skip(1) {
+            nodes[0].run::<()>(&format!("CLUSTER MEET 127.0.0.1 {port} {}", bus_of(node)));
         }
         let ids = nodes.iter().map(|node| node.run("CLUSTER MYID")).collect();
-        let cluster = Self { nodes, ids };
+        let cluster = Self { nodes, ports, ids };
         until("the cluster is whole", || {
             cluster.nodes.iter().all(|node| {
                 let info: String = node.run("CLUSTER INFO");
@@ -33,30 +48,36 @@ impl Cluster {
         cluster
     }
 
-    fn node() -> Server {
+    /// A node, and the port that its clients use: its own, unless its settings say another.
+    fn node(settings: impl Fn() -> (Option<u16>, Vec<String>)) -> (Server, u16) {
         for _ in 0..5 {
+            let (port, mut settings) = settings();
             let bus = free_port().to_string();
-            let settings = [
-                "--cluster-enabled",
-                "yes",
-                "--cluster-port",
-                &bus,
-                "--cluster-node-timeout",
-                "2000",
-                "--cluster-require-full-coverage",
-                "no",
-            ];
+            settings.extend(
+                [
+                    "--cluster-enabled",
+                    "yes",
+                    "--cluster-port",
+                    &bus,
+                    "--cluster-node-timeout",
+                    "2000",
+                    "--cluster-require-full-coverage",
+                    "no",
+                ]
+                .map(str::to_owned),
+            );
             let server = Server::with(&settings);
             // A port for the bus that somebody took meanwhile ends the server.
             if server.try_run::<String>("CLUSTER MYID").is_ok() {
-                return server;
+                let port = port.unwrap_or(server.port);
+                return (server, port);
             }
         }
         panic!("no node of a cluster starts");
     }
 
     pub fn seeds(&self) -> Vec<String> {
-        self.nodes.iter().map(Server::address).collect()
+        self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect()
     }
 
     pub fn slot_of(&self, key: &str) -> u16 {

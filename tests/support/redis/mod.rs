@@ -92,13 +92,14 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
-        Self::with(&[])
+        Self::with::<&str>(&[])
     }
 
     /// With settings, as on its command line.
-    pub fn with(settings: &[&str]) -> Self {
+    pub fn with<S: AsRef<str>>(settings: &[S]) -> Self {
+        let settings: Vec<&str> = settings.iter().map(AsRef::as_ref).collect();
         for _ in 0..5 {
-            let mut server = Self::prepared(free_port(), settings);
+            let mut server = Self::prepared(free_port(), &settings);
             if server.try_launch() {
                 return server;
             }

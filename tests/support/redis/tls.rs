@@ -4,38 +4,58 @@ use std::process::Command;
 
 use super::{Folder, Server, free_port};
 
-/// A server that speaks TLS only, and what its clients need.
-pub struct Secured {
-    pub server: Server,
+/// What servers show, and what their clients need.
+pub struct Certificates {
     pub root: Vec<u8>,
     pub certificate: Vec<u8>,
     pub key: Vec<u8>,
-    _folder: Folder,
+    folder: Folder,
+}
+
+impl Certificates {
+    pub fn new() -> Self {
+        let folder = Folder::new();
+        make_certificates(&folder);
+        let read = |name: &str| std::fs::read(folder.file(name)).unwrap();
+        Self { root: read("root.crt"), certificate: read("leaf.crt"), key: read("leaf.key"), folder }
+    }
+
+    pub fn root_file(&self) -> String {
+        self.folder.file("root.crt")
+    }
+
+    /// The settings of a server that also speaks TLS, at this port; `clients` says whether they have to show a
+    /// certificate.
+    pub fn settings(&self, port: u16, clients: bool) -> Vec<(&'static str, String)> {
+        vec![
+            ("tls-port", port.to_string()),
+            ("tls-cert-file", self.folder.file("leaf.crt")),
+            ("tls-key-file", self.folder.file("leaf.key")),
+            ("tls-ca-cert-file", self.root_file()),
+            ("tls-auth-clients", if clients { "yes" } else { "no" }.to_owned()),
+        ]
+    }
+
+    /// As on a command line, with others.
+    pub fn arguments(&self, port: u16, clients: bool, others: &[&str]) -> Vec<String> {
+        let own = self.settings(port, clients).into_iter().flat_map(|(name, value)| [format!("--{name}"), value]);
+        own.chain(others.iter().map(|other| (*other).to_owned())).collect()
+    }
+}
+
+/// A server that speaks TLS, and what its clients need.
+pub struct Secured {
+    pub server: Server,
+    pub certificates: Certificates,
     port: u16,
 }
 
 impl Secured {
     /// `clients` says whether clients have to show a certificate.
     pub fn start(clients: bool) -> Self {
-        let folder = Folder::new();
-        make_certificates(&folder);
-        let port = free_port();
-        let (tls_port, ask) = (port.to_string(), if clients { "yes" } else { "no" });
-        let (certificate, key, root) = (folder.file("leaf.crt"), folder.file("leaf.key"), folder.file("root.crt"));
-        let server = Server::with(&[
-            "--tls-port",
-            &tls_port,
-            "--tls-cert-file",
-            &certificate,
-            "--tls-key-file",
-            &key,
-            "--tls-ca-cert-file",
-            &root,
-            "--tls-auth-clients",
-            ask,
-        ]);
-        let read = |file: &str| std::fs::read(file).unwrap();
-        Self { server, root: read(&root), certificate: read(&certificate), key: read(&key), _folder: folder, port }
+        let (certificates, port) = (Certificates::new(), free_port());
+        let server = Server::with(&certificates.arguments(port, clients, &[]));
+        Self { server, certificates, port }
     }
 
     pub fn url(&self) -> String {

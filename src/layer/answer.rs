@@ -60,8 +60,14 @@ impl Stored {
         Self { record, rules: Arc::clone(rules), plan, extensions, by: By::Sharing { now } }
     }
 
-    #[inline]
+    /// The answer, once.
     pub(super) fn respond<B: Body>(&mut self) -> Response<CacheBody<B>> {
+        self.respond_with(CacheBody::whole)
+    }
+
+    /// As [`respond`](Self::respond), with a body that is made of the bytes.
+    #[inline]
+    pub(super) fn respond_with<B>(&mut self, made_of: impl FnOnce(Bytes) -> B) -> Response<B> {
         let stored = &self.record.payload;
         let (mut parts, ()) = Response::new(()).into_parts();
         parts.status = stored.status();
@@ -77,7 +83,7 @@ impl Stored {
             parts.extensions.insert(Advice::repeat(&self.rules, &self.record, now, is_stale));
         }
         let body = if self.plan.is_head { Bytes::new() } else { stored.body().clone() };
-        Response::from_parts(parts, CacheBody::whole(body))
+        Response::from_parts(parts, made_of(body))
     }
 
     fn status(&self) -> CacheStatus {

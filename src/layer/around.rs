@@ -100,8 +100,12 @@ where
     type Output = Result<Response<Body>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = task::ready!(self.project().inner.poll(context))?;
+        let mut inner = self.project().inner;
         // In no box more than it has to be in.
+        if let Some(stored) = inner.as_mut().as_stored() {
+            return Poll::Ready(Ok(stored.respond_with(Body::from)));
+        }
+        let response = task::ready!(inner.poll(context))?;
         Poll::Ready(Ok(response.map(|body| body.into_inner(Body::from).unwrap_or_else(Body::new))))
     }
 }

@@ -58,6 +58,16 @@ impl<S: Service<Request<ReqBody>>, ReqBody, ResBody: Body> ResponseFuture<S, Req
         Self { state: State::Stored { answer } }
     }
 
+    /// The answer, if it is a stored one, which is there without polling.
+    #[cfg(feature = "axum")]
+    #[inline]
+    pub(super) fn as_stored(self: Pin<&mut Self>) -> Option<&mut Stored> {
+        match self.project().state.project() {
+            StateProjection::Stored { answer } => Some(answer),
+            _ => None,
+        }
+    }
+
     pub(super) fn pass(service: S, request: Request<ReqBody>, afterwards: Afterwards) -> Self {
         Self { state: State::Pass { inner: Box::pin(Oneshot::new(service, request)), afterwards } }
     }
